@@ -1,0 +1,48 @@
+"""Usage analytics for Python web apps out of their own OpenTelemetry spans.
+
+Every public name stands here. They are loaded on first use, because the launcher imports this module
+in each process that it starts, also in those that never serve a request.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0.dev0"
+
+if TYPE_CHECKING:
+    from otel_usage.configure import configure as configure
+    from otel_usage.instrumentation.api import current_visit as current_visit
+    from otel_usage.instrumentation.api import increment as increment
+    from otel_usage.instrumentation.api import object_viewed as object_viewed
+    from otel_usage.instrumentation.api import reached as reached
+    from otel_usage.instrumentation.api import track as track
+    from otel_usage.pipeline.exporters.clickhouse import ClickHouseSpanExporter as ClickHouseSpanExporter
+    from otel_usage.pipeline.processor import UsageSpanProcessor as UsageSpanProcessor
+    from otel_usage.visits.visit import Visit as Visit
+
+_MODULE_BY_NAME = {
+    "ClickHouseSpanExporter": "otel_usage.pipeline.exporters.clickhouse",
+    "UsageSpanProcessor": "otel_usage.pipeline.processor",
+    "Visit": "otel_usage.visits.visit",
+    "configure": "otel_usage.configure",
+    "current_visit": "otel_usage.instrumentation.api",
+    "increment": "otel_usage.instrumentation.api",
+    "object_viewed": "otel_usage.instrumentation.api",
+    "reached": "otel_usage.instrumentation.api",
+    "track": "otel_usage.instrumentation.api",
+}
+
+__all__ = sorted([*_MODULE_BY_NAME, "__version__"])
+
+
+def __getattr__(name: str) -> object:
+    module = _MODULE_BY_NAME.get(name)
+    if module is None:
+        raise AttributeError(f"module 'otel_usage' has no attribute {name!r}")
+    return getattr(importlib.import_module(module), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

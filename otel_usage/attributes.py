@@ -1,0 +1,94 @@
+"""Names of the span attributes: the wire format between the app, the Collector and ClickHouse.
+
+Semantic conventions (v1.44.0) come first; what they do not name stands under `usage.`.
+The constants are our own copies, because the conventions' Python package keeps unstable names in a
+private module that moves.
+"""
+
+from __future__ import annotations
+
+# What happened.
+EVENT_NAME = "usage.event.name"
+"""Makes a span a usage event; `request` for request spans."""
+EVENT_ID = "usage.event.id"
+"""Trace id and span id in hex, 48 characters; set by the worker. Only spans that carry it are stored."""
+
+# Who.
+VISIT_KEY = "session.id"
+VISIT_IS_NEW = "usage.visit.is_new"
+VISITOR_ID = "usage.visitor.id"
+USER_ID = "user.id"
+CLIENT_ADDRESS = "client.address"
+CLIENT_ADDRESS_HASH = "usage.client.address_hash"
+PEER_ADDRESS = "network.peer.address"
+FORWARDED_FOR = "usage.client.forwarded_for"
+"""The raw X-Forwarded-For header: what was claimed, not what is believed."""
+HAS_AUTHORIZATION = "usage.request.has_authorization"
+USER_AGENT = "user_agent.original"
+LANGUAGE = "usage.client.language"
+"""The first language of Accept-Language, such as `de-CH`."""
+
+# What.
+METHOD = "http.request.method"
+STATUS_CODE = "http.response.status_code"
+RESPONSE_SIZE = "http.response.body.size"
+ROUTE = "http.route"
+SCHEME = "url.scheme"
+HOST = "server.address"
+PATH = "url.path"
+QUERY = "url.query"
+REFERRER_URL = "usage.referrer.url"
+ENDPOINT = "usage.endpoint"
+"""The framework's name of the view, such as `catalog.product`."""
+BLUEPRINT = "usage.blueprint"
+VIEW_ARGUMENT_PREFIX = "usage.view_argument."
+PROPERTY_PREFIX = "usage.property."
+
+OBJECT_TYPE = "usage.object.type"
+OBJECT_ID = "usage.object.id"
+COUNTER_NAME = "usage.counter.name"
+COUNTER_VALUE = "usage.counter.value"
+FUNNEL = "usage.funnel.name"
+STAGE = "usage.funnel.stage.name"
+STAGE_INDEX = "usage.funnel.stage.index"
+
+# Set by the worker.
+BROWSER = "user_agent.name"
+BROWSER_VERSION = "user_agent.version"
+OS = "user_agent.os.name"
+OS_VERSION = "user_agent.os.version"
+DEVICE_TYPE = "usage.device.type"
+SYNTHETIC_TYPE = "user_agent.synthetic.type"
+"""`bot` for robots; absent for people."""
+BOT_NAME = "usage.bot.name"
+COUNTRY = "geo.country.iso_code"
+REFERRER_DOMAIN = "usage.referrer.domain"
+CAMPAIGN_SOURCE = "usage.campaign.source"
+CAMPAIGN_MEDIUM = "usage.campaign.medium"
+CAMPAIGN_NAME = "usage.campaign.name"
+CAMPAIGN_TERM = "usage.campaign.term"
+CAMPAIGN_CONTENT = "usage.campaign.content"
+
+# Event names that we give a meaning; any other name is the app's own.
+REQUEST = "request"
+OBJECT_VIEWED = "object_viewed"
+STAGE_REACHED = "stage_reached"
+COUNTER = "counter"
+ACTIVITY = "activity"
+LOGIN = "login"
+LOGOUT = "logout"
+SESSION_ENDED = "session_ended"
+RESPONSE_SENT = "response_sent"
+
+RESERVED_EVENT_NAMES = frozenset(
+    {REQUEST, OBJECT_VIEWED, STAGE_REACHED, COUNTER, ACTIVITY, LOGIN, LOGOUT, SESSION_ENDED, RESPONSE_SENT}
+)
+"""Names that `track()` refuses, because the views count them."""
+
+# Longest texts that are kept, in characters. A request may carry megabytes; a row may not.
+MAX_NAME = 256
+"""Names, ids, routes, hosts."""
+MAX_TEXT = 2048
+"""Paths, queries, referrers, user agents, property values."""
+MAX_PROPERTIES = 32
+"""Properties, and view arguments, of one event."""

@@ -1,0 +1,1 @@
+"""From finished spans to delivered batches: sampler, processor, worker, exporters."""
