@@ -31,14 +31,12 @@ class RequestFacts(NamedTuple):
     """The whole Cookie header."""
     forwarded_for: str = ""
     """The whole X-Forwarded-For header."""
-    forwarded: str = ""
-    """The whole Forwarded header (RFC 7239)."""
     forwarded_proto: str = ""
     has_authorization: bool = False
     opted_out: bool = False
     """The visitor sent a privacy signal that the settings respect."""
-    has_remote_parent: bool = False
-    """The request carries a `traceparent` header."""
+    traceparent: str = ""
+    """The W3C trace context of the caller, empty when it has none."""
 
 
 class Event(NamedTuple):

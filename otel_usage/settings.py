@@ -126,9 +126,7 @@ def _endpoint(text: str) -> str:
 
 
 def _setting(default: Any, meaning: str, parse: Callable[[str], Any], *, secret: bool = False) -> Any:
-    return dataclasses.field(
-        default=default, metadata={"meaning": meaning, "parse": parse, "secret": secret}
-    )
+    return dataclasses.field(default=default, metadata={"meaning": meaning, "parse": parse, "secret": secret})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,7 +215,9 @@ class Settings:
         _patterns,
     )
     included_urls: Patterns = _setting(
-        (), "Comma-separated regular expressions; when set, only paths in which one is found are tracked.", _patterns
+        (),
+        "Comma-separated regular expressions; when set, only paths in which one is found are tracked.",
+        _patterns,
     )
     funnels: str | None = _setting(None, "Path of the TOML file that describes the funnels.", _text)
     queue_size: int = _setting(
@@ -226,7 +226,9 @@ class Settings:
     )  # fmt: skip
     batch_size: int = _setting(5000, "Events of one insert.", _whole_number(at_least=1))
     flush_interval_seconds: float = _setting(
-        1.0, "Longest time an event waits for its batch to fill.", _number("a number of seconds above 0", above=0.0)
+        1.0,
+        "Longest time an event waits for its batch to fill.",
+        _number("a number of seconds above 0", above=0.0),
     )
     retention_days: int | None = _setting(
         None, "Days after which `migrate` lets ClickHouse delete events; unset keeps them.",
@@ -263,7 +265,9 @@ class Settings:
         for name, field in fields.items():
             given = arguments.get(name)
             label, text = (
-                (f"{name}=", _to_text(given)) if given is not None else (env_name(name), environ.get(env_name(name), ""))
+                (f"{name}=", _to_text(given))
+                if given is not None
+                else (env_name(name), environ.get(env_name(name), ""))
             )
             if not text:
                 continue
@@ -306,7 +310,9 @@ class Settings:
             return self.otlp_endpoint
         environ = os.environ if environ is None else environ
         endpoint = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "")
-        protocol = environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "")
+        protocol = environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or environ.get(
+            "OTEL_EXPORTER_OTLP_PROTOCOL", ""
+        )
         if endpoint and protocol.startswith("http/"):
             return endpoint.rstrip("/")
         host = urlsplit(endpoint if "//" in endpoint else f"//{endpoint}").hostname or "localhost"

@@ -83,7 +83,9 @@ def _text(key: str, limit: int = names.MAX_NAME) -> Reader:
     def read(events: Sequence[Event]) -> list[str]:
         return [
             value
-            if (value := event.attributes.get(key, "")).__class__ is str and len(value) <= limit and value.isascii()  # type: ignore[arg-type, union-attr]
+            if (value := event.attributes.get(key, "")).__class__ is str
+            and len(value) <= limit
+            and value.isascii()  # type: ignore[arg-type, union-attr]
             else to_text(value, limit)
             for event in events
         ]
@@ -185,7 +187,8 @@ def _map(prefix: str) -> Reader:
     def read_event(event: Event) -> dict[str, str]:
         keys = [key for key in event.attributes if key.startswith(prefix)][: names.MAX_PROPERTIES]
         return {
-            to_text(key[start:], names.MAX_NAME): to_text(event.attributes[key], names.MAX_TEXT) for key in keys
+            to_text(key[start:], names.MAX_NAME): to_text(event.attributes[key], names.MAX_TEXT)
+            for key in keys
         }
 
     def read(events: Sequence[Event]) -> list[dict[str, str]]:
@@ -216,7 +219,9 @@ COLUMNS: tuple[Column, ...] = (
     Column("service_name", "String", lambda events: [event.service_name for event in events]),
     Column("trace_id_bytes", "FixedString(16)", lambda events: [event.trace_id for event in events]),
     Column("span_id_bytes", "FixedString(8)", lambda events: [event.span_id for event in events]),
-    Column("parent_span_id_bytes", "FixedString(8)", lambda events: [event.parent_span_id for event in events]),
+    Column(
+        "parent_span_id_bytes", "FixedString(8)", lambda events: [event.parent_span_id for event in events]
+    ),
     Column("visit_key_bytes", "FixedString(16)", _key(names.VISIT_KEY)),
     Column("visit_is_new", "UInt8", _is_new),
     Column("visitor_id_bytes", "FixedString(16)", _key(names.VISITOR_ID)),
@@ -261,9 +266,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("stage", "String", _event_text(names.STAGE)),
     Column("stage_index", "UInt8", _event_integer(names.STAGE_INDEX, 0, _MAX_UINT8)),
     Column("counter_name", "String", _event_text(names.COUNTER_NAME)),
-    Column(
-        "counter_value", "Int64", _event_integer(names.COUNTER_VALUE, _MIN_INT64, _MAX_INT64)
-    ),
+    Column("counter_value", "Int64", _event_integer(names.COUNTER_VALUE, _MIN_INT64, _MAX_INT64)),
     Column("properties", "Map(String, String)", _properties),
 )
 """Every column that is inserted, in the order of the insert. The schema's test compares it with the table."""

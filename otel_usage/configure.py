@@ -1,0 +1,233 @@
+"""The only wiring: settings → exporter → processor → tracer provider, once per process."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from types import FrameType
+
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import Tracer
+
+from otel_usage.errors import OtelUsageError, SettingError
+from otel_usage.log_throttle import describe_error
+from otel_usage.pipeline.accounting import Accounting
+from otel_usage.pipeline.events import SCOPE_NAME
+from otel_usage.pipeline.exporters import EventExporter
+from otel_usage.pipeline.processor import SHUT_DOWN_SECONDS, UsageSpanProcessor
+from otel_usage.pipeline.sampler import wrap_sampler
+from otel_usage.reports.funnels import Funnel, load_funnels
+from otel_usage.settings import Settings
+from otel_usage.visits.keys import prepare_generated_secret
+
+logger = logging.getLogger(__name__)
+
+EXPORTER_GROUP = "otel_usage_exporter"
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What is in force in this process."""
+
+    settings: Settings
+    accounting: Accounting
+    processor: UsageSpanProcessor | None
+    """None when events are annotated on spans only."""
+    tracer: Tracer
+    stage_index: Mapping[tuple[str, str], int]
+    """Index by funnel and stage, of the funnel file."""
+
+
+class _Wiring:
+    """The state of the process, in one place so that a test can start from nothing."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.settings: Settings | None = None
+        self.selected_exporter: str | None = None
+        self.processor: UsageSpanProcessor | None = None
+        self.accounting = Accounting()
+        self.funnels: tuple[Funnel, ...] = ()
+        self.runtime: Runtime | None = None
+
+
+_wiring = _Wiring()
+
+
+def configure(**arguments: object) -> None:
+    """Put usage tracking in force for this process. Never raises; what is wrong is logged.
+
+    The launcher does this by itself. Call it by hand, before the first request, in a program that sets up
+    OpenTelemetry without the launcher. The first call counts; later ones change nothing.
+
+    Args:
+        **arguments: settings by their names in lower case, such as `dsn` or `visit_timeout_seconds`; an
+            argument goes before its environment variable.
+    """
+    try:
+        with _wiring.lock:
+            if _wiring.settings is not None:
+                if arguments:
+                    logger.warning(
+                        "otel_usage is configured already; these arguments come too late: %s",
+                        ", ".join(arguments),
+                    )
+                return
+            _set_up(arguments)
+            _attach_to_global_provider()
+    except Exception as error:
+        logger.error("Could not configure otel_usage: %s", describe_error(error))
+
+
+def runtime() -> Runtime | None:
+    """Return what is in force, configuring it from the environment at the first call; None when disabled.
+
+    By the first request every provider is in place that ever will be. Where the SDK is still missing we use
+    a provider of our own, which nobody else sees.
+    """
+    ready = _wiring.runtime
+    if ready is not None:
+        return ready
+    if _wiring.settings is not None and _is_disabled(_wiring.settings):
+        return None
+    with _wiring.lock:
+        configure()
+        settings = _wiring.settings
+        if settings is None or _is_disabled(settings):
+            return None
+        if _wiring.runtime is None and not _attach_to_global_provider():
+            _attach(TracerProvider(shutdown_on_exit=False), settings)
+        return _wiring.runtime
+
+
+def select_exporter(name: str) -> None:
+    """Prefer an exporter that another setting of the process asked for; `OTEL_USAGE_EXPORTER` goes before it."""
+    _wiring.selected_exporter = name
+
+
+def _is_disabled(settings: Settings) -> bool:
+    # The launcher builds providers and processors even when the SDK is switched off.
+    return settings.disabled or os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+
+
+def _set_up(arguments: Mapping[str, object]) -> None:
+    settings = Settings.load_or_default(**arguments)
+    if settings.exporter is None and _wiring.selected_exporter is not None:
+        settings = Settings.load_or_default(**{**arguments, "exporter": _wiring.selected_exporter})
+    _wiring.settings = settings
+    if _is_disabled(settings):
+        return
+    prepare_generated_secret()
+    try:
+        _wiring.funnels = load_funnels(settings.funnels) if settings.funnels else ()
+    except OtelUsageError as error:
+        logger.error("%s. Going on without funnels.", error)
+    try:
+        exporter = _build_exporter(settings)
+    except OtelUsageError as error:
+        logger.error("%s. Going on without storing usage events.", error)
+        return
+    if exporter is None:
+        return
+    _wiring.processor = UsageSpanProcessor(
+        exporter,
+        funnels=_wiring.funnels,
+        accounting=_wiring.accounting,
+        queue_size=settings.queue_size,
+        batch_size=settings.batch_size,
+        flush_interval_seconds=settings.flush_interval_seconds,
+    )
+    atexit.register(_wiring.processor.shutdown)
+    _flush_on_sigterm(_wiring.processor)
+
+
+def _build_exporter(settings: Settings) -> EventExporter | None:
+    # Imported here, so that a process loads only what it uses.
+    name = settings.exporter_name
+    if name == "none":
+        return None
+    if name == "clickhouse":
+        from otel_usage.pipeline.exporters.clickhouse import ClickHouseSpanExporter
+
+        if settings.dsn is not None and settings.dsn.startswith("chdb:"):
+            raise SettingError(
+                "OTEL_USAGE_DSN begins with chdb:, which an app must not open: its forked children would hang. "
+                "Run `otel-usage serve` and use its http:// address"
+            )
+        return ClickHouseSpanExporter(settings.dsn)
+    if name == "otlp":
+        from otel_usage.pipeline.exporters.otlp import OtlpExporter
+
+        return OtlpExporter(settings.resolved_otlp_endpoint())
+    if name == "console":
+        from otel_usage.pipeline.exporters.console import ConsoleExporter
+
+        return ConsoleExporter()
+    return _load_exporter(name, settings)
+
+
+def _load_exporter(name: str, settings: Settings) -> EventExporter:
+    found = entry_points(group=EXPORTER_GROUP)
+    for entry_point in found:
+        if entry_point.name == name:
+            factory: Callable[[Settings], EventExporter] = entry_point.load()
+            return factory(settings)
+    choices = ["clickhouse", "otlp", "console", "none", *sorted(found.names)]
+    raise SettingError(f"OTEL_USAGE_EXPORTER is {name!r}, expected one of: {', '.join(choices)}")
+
+
+def _attach_to_global_provider() -> bool:
+    """Attach to the SDK's provider if there is one yet, and return whether we are attached."""
+    settings = _wiring.settings
+    if settings is None or _is_disabled(settings):
+        return False
+    provider = trace.get_tracer_provider()
+    # Not isinstance: vendors hand out proxies that take processors too, and the API's own proxy does not.
+    if _wiring.runtime is None and hasattr(provider, "add_span_processor"):
+        _attach(provider, settings)
+    return _wiring.runtime is not None
+
+
+def _attach(provider: trace.TracerProvider, settings: Settings) -> None:
+    if _wiring.processor is not None:
+        sampler = getattr(provider, "sampler", None)
+        if sampler is not None:
+            provider.sampler = wrap_sampler(sampler)  # type: ignore[attr-defined]
+        provider.add_span_processor(_wiring.processor)  # type: ignore[attr-defined]
+    _wiring.runtime = Runtime(
+        settings,
+        _wiring.accounting,
+        _wiring.processor,
+        provider.get_tracer(SCOPE_NAME),
+        {(funnel.name, stage.name): stage.index for funnel in _wiring.funnels for stage in funnel.stages},
+    )
+
+
+def _flush_on_sigterm(processor: UsageSpanProcessor) -> None:
+    """Send what waits when the process is told to end, where nobody else would.
+
+    uvicorn, `flask run` and Django's runserver end by the signal's default action, which runs no atexit hook.
+    A handler that is there already, such as gunicorn's, stays.
+    """
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
+    ):
+        return
+
+    def flush_and_end(number: int, frame: FrameType | None) -> None:
+        # In a thread of its own: the signal may have interrupted code that holds a lock which the flush needs.
+        flusher = threading.Thread(target=processor.shutdown, daemon=True)
+        flusher.start()
+        flusher.join(SHUT_DOWN_SECONDS + 1)
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    signal.signal(signal.SIGTERM, flush_and_end)

@@ -1,0 +1,84 @@
+"""Funnel stages that a request or an event reaches by its path, its route or its name."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable
+
+from otel_usage import attributes as names
+from otel_usage.model import Event
+from otel_usage.reports.funnels import Funnel
+
+_INHERITED = (
+    names.VISIT_KEY,
+    names.VISITOR_ID,
+    names.USER_ID,
+    names.CLIENT_ADDRESS,
+    names.CLIENT_ADDRESS_HASH,
+    names.USER_AGENT,
+    names.BROWSER,
+    names.BROWSER_VERSION,
+    names.OS,
+    names.OS_VERSION,
+    names.DEVICE_TYPE,
+    names.SYNTHETIC_TYPE,
+    names.BOT_NAME,
+    names.COUNTRY,
+)
+_FIRST_ERROR_STATUS = 400
+
+
+class StageMatcher:
+    """Finds the stages that an event reaches, with one dictionary look-up per kind of match."""
+
+    def __init__(self, funnels: Iterable[Funnel]) -> None:
+        self._by_path: defaultdict[str, list[tuple[str, str, int]]] = defaultdict(list)
+        self._by_route: defaultdict[str, list[tuple[str, str, int]]] = defaultdict(list)
+        self._by_event: defaultdict[str, list[tuple[str, str, int]]] = defaultdict(list)
+        for funnel in funnels:
+            for stage in funnel.stages:
+                reached = (funnel.name, stage.name, stage.index)
+                for table, keys in (
+                    (self._by_path, stage.paths),
+                    (self._by_route, stage.routes),
+                    (self._by_event, stage.events),
+                ):
+                    for key in keys:
+                        table[key].append(reached)
+
+    def stages_reached(self, event: Event) -> list[Event]:
+        """Return one `stage_reached` event per match, with ids derived from the source's.
+
+        A request counts when it was answered without an error (status below 400). The same event gives the
+        same ids however often it is processed.
+        """
+        if event.name == names.STAGE_REACHED:
+            return []
+        if event.name == names.REQUEST:
+            status = event.attributes.get(names.STATUS_CODE)
+            if not isinstance(status, int) or status >= _FIRST_ERROR_STATUS:
+                return []
+            matches = [
+                *self._by_path.get(str(event.attributes.get(names.PATH)), ()),
+                *self._by_route.get(str(event.attributes.get(names.ROUTE)), ()),
+            ]
+        else:
+            matches = self._by_event.get(event.name, [])
+        return [_stage_event(event, *match) for match in dict.fromkeys(matches)]
+
+
+def _stage_event(source: Event, funnel: str, stage: str, index: int) -> Event:
+    attributes = {key: source.attributes[key] for key in _INHERITED if key in source.attributes}
+    attributes[names.EVENT_NAME] = names.STAGE_REACHED
+    attributes[names.FUNNEL] = funnel
+    attributes[names.STAGE] = stage
+    attributes[names.STAGE_INDEX] = index
+    identity = b"\0".join((source.trace_id, source.span_id, funnel.encode(), stage.encode()))
+    return source._replace(
+        name=names.STAGE_REACHED,
+        duration_ns=0,
+        span_id=hashlib.sha256(identity).digest()[:8],
+        parent_span_id=source.span_id,
+        attributes=attributes,
+    )

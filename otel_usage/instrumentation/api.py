@@ -1,0 +1,132 @@
+"""What an app may call in its views, if it wants to say more than its requests do. Nothing here raises."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from otel_usage import attributes as names
+from otel_usage.configure import runtime
+from otel_usage.instrumentation.guard import never_raises, report_error
+from otel_usage.instrumentation.redaction import bounded
+from otel_usage.instrumentation.tracker import current_request, make_event_span
+from otel_usage.log_throttle import LogThrottle
+from otel_usage.model import AttributeValue
+from otel_usage.visits.visit import Visit
+
+logger = logging.getLogger(__name__)
+
+_misuse_log = LogThrottle()
+
+
+def current_visit() -> Visit | None:
+    """Return the visit of the current request; None outside a request, or when the visitor is not followed."""
+    try:
+        tracked = current_request()
+        return tracked.visit if tracked is not None else None
+    except Exception as error:
+        report_error(error)
+        return None
+
+
+@never_raises
+def track(name: str, **properties: object) -> None:
+    """Record an event of the app's own.
+
+    Args:
+        name: what happened, such as `order_placed`; one of a few fixed words, up to 256 characters.
+        **properties: further facts, kept as text; up to 32, of 2,048 characters each.
+    """
+    if not isinstance(name, str) or not name or name in names.RESERVED_EVENT_NAMES:
+        _misuse_log.log(
+            logger,
+            logging.WARNING,
+            "track() was given a name that is empty or counted by otel_usage itself; use a name of your own, not one of: %s",
+            ", ".join(sorted(names.RESERVED_EVENT_NAMES)),
+        )
+        return
+    kept = list(properties.items())[: names.MAX_PROPERTIES]
+    _record(
+        bounded(name, names.MAX_NAME),
+        {
+            names.PROPERTY_PREFIX + bounded(key, names.MAX_NAME): bounded(str(value), names.MAX_TEXT)
+            for key, value in kept
+        },
+    )
+
+
+@never_raises
+def object_viewed(obj_or_type: object, object_id: object = None) -> None:
+    """Record that an object was viewed.
+
+    Args:
+        obj_or_type: the type as text together with `object_id`, or any object with an `id` or `pk`.
+        object_id: identifies the object within its type; any type that has a text, UUIDs too.
+    """
+    _record(names.OBJECT_VIEWED, _object_attributes(obj_or_type, object_id))
+
+
+@never_raises
+def reached(funnel: str, stage: str) -> None:
+    """Record that the visit reached a stage of a funnel in the file of `OTEL_USAGE_FUNNELS`."""
+    active = runtime()
+    index = active.stage_index.get((funnel, stage), 0) if active is not None else 0
+    if active is not None and not index:
+        _misuse_log.log(
+            logger,
+            logging.WARNING,
+            "reached() was given a stage that the funnel file does not have; no conversion counts it. Add it to OTEL_USAGE_FUNNELS",
+        )
+    _record(
+        names.STAGE_REACHED,
+        {
+            names.FUNNEL: bounded(str(funnel), names.MAX_NAME),
+            names.STAGE: bounded(str(stage), names.MAX_NAME),
+            names.STAGE_INDEX: index,
+        },
+    )
+
+
+@never_raises
+def increment(obj: object, counter: str, value: int = 1) -> None:
+    """Add to a counter of an object; a negative value takes away.
+
+    Args:
+        obj: any object with an `id` or `pk`, or a pair of type and id.
+        counter: name of the counter.
+        value: whole number; 0 records an event that changes nothing.
+    """
+    object_type, object_id = obj if isinstance(obj, tuple) and len(obj) == 2 else (obj, None)
+    _record(
+        names.COUNTER,
+        {
+            **_object_attributes(object_type, object_id),
+            names.COUNTER_NAME: bounded(str(counter), names.MAX_NAME),
+            names.COUNTER_VALUE: int(value),
+        },
+    )
+
+
+def _object_attributes(obj_or_type: object, object_id: object) -> dict[str, AttributeValue]:
+    if object_id is None and not isinstance(obj_or_type, str):
+        object_id = getattr(obj_or_type, "pk", None)
+        if object_id is None:
+            object_id = getattr(obj_or_type, "id", None)
+        obj_or_type = type(obj_or_type)
+    object_type = obj_or_type.__name__ if isinstance(obj_or_type, type) else str(obj_or_type)
+    return {
+        names.OBJECT_TYPE: bounded(object_type, names.MAX_NAME),
+        names.OBJECT_ID: "" if object_id is None else bounded(str(object_id), names.MAX_NAME),
+    }
+
+
+def _record(name: str, attributes: dict[str, AttributeValue]) -> None:
+    timestamp_ns = time.time_ns()
+    active = runtime()
+    if active is None:
+        return
+    tracked = current_request()
+    if tracked is None:
+        make_event_span(active.tracer, name, timestamp_ns, attributes)
+    elif not tracked.add_event(name, timestamp_ns, attributes):
+        active.accounting.add_refused("too_many_events_in_a_request")

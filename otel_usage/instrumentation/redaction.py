@@ -1,0 +1,41 @@
+"""Texts of a request made fit to keep: bounded, valid, and without the secrets that URLs carry."""
+
+from __future__ import annotations
+
+import re
+
+from otel_usage.attributes import MAX_TEXT
+
+REDACTED = "REDACTED"
+
+# The first four are those of the HTTP semantic conventions; the others are what frameworks put into links.
+_SECRET_PARAMETER = re.compile(
+    r"(?i)(^|[?&;#])"
+    r"(awsaccesskeyid|signature|sig|x-goog-signature|x-amz-signature|x-amz-security-token|x-amz-credential"
+    r"|token|access_token|refresh_token|id_token|auth_token|csrf_token|csrfmiddlewaretoken|jwt"
+    r"|password|passwd|pwd|secret|client_secret|api_key|apikey|access_key|auth|authorization"
+    r"|session|sessionid|session_id)=[^&;#]*"
+)
+_LONGEST_SEARCHED = 4 * MAX_TEXT
+
+
+def bounded(text: str, limit: int) -> str:
+    """Return at most `limit` characters, all of which UTF-8 can encode."""
+    if len(text) > limit:
+        text = text[:limit]
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def redact_query(query: str) -> str:
+    """Return a query, or the query of a URL, with the values of secret parameters replaced."""
+    # The values go before the cut: a name that the cut took off would leave its value in.
+    return _SECRET_PARAMETER.sub(rf"\1\2={REDACTED}", query[:_LONGEST_SEARCHED]) if "=" in query else query
+
+
+def redact_url(url: str) -> str:
+    """Return a URL without user and password, and with the values of secret parameters replaced."""
+    if "@" in url:
+        scheme, separator, rest = url.partition("://")
+        authority, slash, path = rest.partition("/")
+        url = f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
+    return redact_query(url)

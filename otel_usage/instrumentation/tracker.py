@@ -1,0 +1,300 @@
+"""One tracked request, from its first byte to its annotated span.
+
+An adapter calls `begin` when the request starts, `finish` when its answer is ready, and `leave` when the
+framework is done with it. Everything costs microseconds and does no I/O. What these raise, the adapter
+keeps from the app.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import NamedTuple
+
+from opentelemetry import propagate, trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, SpanKind, Tracer
+
+from otel_usage import attributes as names
+from otel_usage.configure import Runtime
+from otel_usage.instrumentation.address import AddressPolicy, AddressResolver
+from otel_usage.instrumentation.redaction import bounded, redact_query, redact_url
+from otel_usage.model import AttributeValue, RequestFacts
+from otel_usage.visits.cookie import CookieVisitManager, VisitState
+from otel_usage.visits.keys import SecretSource
+from otel_usage.visits.visit import Visit
+
+MAX_EVENTS_PER_REQUEST = 1000
+
+_OLD_NAMES_OF_ADDRESS = ("net.peer.ip", "net.sock.peer.addr")
+_OLD_NAMES_OF_URL = ("http.url", "http.target", "url.full")
+
+
+class Answer(NamedTuple):
+    """What an adapter knows when the response is ready."""
+
+    status_code: int
+    route: str = ""
+    """The pattern that matched, empty for a 404."""
+    endpoint: str = ""
+    blueprint: str = ""
+    view_arguments: Mapping[str, object] | None = None
+    user_id: str = ""
+    response_size: int | None = None
+    """Bytes of the body, None when it is a stream."""
+    allows_cookie: bool = True
+    """False for responses that shared caches keep, and for those that cannot carry one."""
+
+
+class _CollectedEvent(NamedTuple):
+    name: str
+    timestamp_ns: int
+    attributes: dict[str, AttributeValue]
+
+
+class TrackedRequest:
+    """A request between `begin` and `leave`. Lives in a context variable, so that any code can find it."""
+
+    __slots__ = (
+        "collected",
+        "facts",
+        "inherited",
+        "is_finished",
+        "span_context",
+        "start_ns",
+        "state",
+        "tracer",
+    )
+
+    def __init__(self, facts: RequestFacts, start_ns: int, state: VisitState | None, tracer: Tracer) -> None:
+        self.facts = facts
+        self.start_ns = start_ns
+        self.state = state
+        self.tracer = tracer
+        self.collected: list[_CollectedEvent] = []
+        self.is_finished = False
+        self.inherited: dict[str, AttributeValue] = {}
+        self.span_context: Context | None = None
+
+    @property
+    def visit(self) -> Visit | None:
+        """The visit, None for visitors that are not followed."""
+        return self.state.visit if self.state else None
+
+    def add_event(self, name: str, timestamp_ns: int, attributes: dict[str, AttributeValue]) -> bool:
+        """Keep an event for the end of the request, or make it at once when that has passed (a streamed body).
+
+        Returns False when the request has too many.
+        """
+        if self.is_finished:
+            self._make_span(_CollectedEvent(name, timestamp_ns, attributes))
+            return True
+        if len(self.collected) >= MAX_EVENTS_PER_REQUEST:
+            return False
+        self.collected.append(_CollectedEvent(name, timestamp_ns, attributes))
+        return True
+
+    def make_collected_spans(self) -> None:
+        """Make the spans of the events that were kept, back-dated to when they happened."""
+        for event in self.collected:
+            self._make_span(event)
+        self.collected.clear()
+
+    def _make_span(self, event: _CollectedEvent) -> None:
+        make_event_span(
+            self.tracer,
+            event.name,
+            event.timestamp_ns,
+            {**self.inherited, **event.attributes},
+            self.span_context,
+        )
+
+
+_current_request: ContextVar[TrackedRequest | None] = ContextVar("otel_usage_request", default=None)
+
+
+def current_request() -> TrackedRequest | None:
+    """Return the request that is being served, None outside of one."""
+    return _current_request.get()
+
+
+def make_event_span(
+    tracer: Tracer,
+    name: str,
+    timestamp_ns: int,
+    attributes: dict[str, AttributeValue],
+    parent: Context | None = None,
+) -> None:
+    """Make the zero-length span of an event."""
+    attributes[names.EVENT_NAME] = name
+    # With the attributes at the start, because the sampler decides by them.
+    span = tracer.start_span(
+        name, context=parent, kind=SpanKind.INTERNAL, attributes=attributes, start_time=timestamp_ns
+    )
+    span.end(end_time=timestamp_ns)
+
+
+class RequestTracker:
+    """Follows the requests of one app, with the secret of that app."""
+
+    def __init__(self, runtime: Runtime, framework_secret: str | bytes | None) -> None:
+        self.runtime = runtime
+        settings = runtime.settings
+        secret = SecretSource(settings.secret).secret_for(framework_secret)
+        self._excluded = settings.excluded_urls
+        self._included = settings.included_urls
+        self._visits = CookieVisitManager(settings, secret)
+        self._resolver = AddressResolver(settings.trusted_proxies)
+        self._policy = AddressPolicy(settings.ip, secret)
+
+    def begin(self, facts: RequestFacts) -> TrackedRequest | None:
+        """Open the request and make it current; None when the settings exclude it or it is a nested one.
+
+        A request inside another, such as a test client called in a view, belongs to the outer one.
+        """
+        outer = _current_request.get()
+        if outer is not None and not outer.is_finished:
+            return None
+        reason = self._reason_to_filter(facts.path)
+        if reason:
+            self.runtime.accounting.add_filtered(reason)
+            return None
+        tracked = TrackedRequest(facts, time.time_ns(), self._visit_of(facts), self.runtime.tracer)
+        _current_request.set(tracked)
+        return tracked
+
+    def finish(self, tracked: TrackedRequest, answer: Answer, span: Span | None) -> str:
+        """Annotate the span of the request, make one where it has none, and return the cookie to set, or nothing.
+
+        Args:
+            tracked: what `begin` returned; only the first call for it has an effect.
+            answer: what the adapter knows of the response.
+            span: the request's own span, None if it has none that records.
+        """
+        if tracked.is_finished:
+            return ""
+        tracked.is_finished = True
+        attributes = self._request_attributes(tracked, answer)
+        for event in tracked.collected:
+            attributes.update(event.attributes)
+        if span is None:
+            self._make_request_span(tracked, answer, attributes)
+        else:
+            self._hide_what_others_wrote(span, attributes)
+            span.set_attributes(attributes)
+            tracked.span_context = trace.set_span_in_context(span)
+        tracked.make_collected_spans()
+        return tracked.state.set_cookie if tracked.state and answer.allows_cookie else ""
+
+    def leave(self, tracked: TrackedRequest) -> None:
+        """Forget the request; what runs next in this thread belongs to another one."""
+        if _current_request.get() is tracked:
+            _current_request.set(None)
+
+    def _reason_to_filter(self, path: str) -> str:
+        if any(pattern.search(path) for pattern in self._excluded):
+            return "excluded_url"
+        if self._included and not any(pattern.search(path) for pattern in self._included):
+            return "not_included_url"
+        return ""
+
+    def _visit_of(self, facts: RequestFacts) -> VisitState | None:
+        if facts.opted_out:
+            return None
+        if facts.traceparent and not facts.cookie and not facts.user_agent.startswith("Mozilla/"):
+            return None  # another service calls, nobody visits
+        is_https = facts.scheme == "https" or (
+            facts.forwarded_proto == "https" and self._resolver.is_trusted(facts.peer_address)
+        )
+        return self._visits.visit_for_request(facts, is_https=is_https)
+
+    def _request_attributes(self, tracked: TrackedRequest, answer: Answer) -> dict[str, AttributeValue]:
+        facts = tracked.facts
+        inherited = tracked.inherited = self._identity_attributes(tracked, answer)
+        attributes: dict[str, AttributeValue] = {
+            names.EVENT_NAME: names.REQUEST,
+            **inherited,
+            names.METHOD: bounded(facts.method, 32),
+            names.STATUS_CODE: answer.status_code,
+            names.SCHEME: facts.scheme,
+            names.HOST: bounded(facts.host, names.MAX_NAME),
+            names.PATH: bounded(facts.path, names.MAX_TEXT),
+        }
+        if tracked.state:
+            attributes[names.VISIT_IS_NEW] = tracked.state.visit.is_new
+        if facts.query:
+            attributes[names.QUERY] = bounded(redact_query(facts.query), names.MAX_TEXT)
+        if facts.referrer:
+            attributes[names.REFERRER_URL] = bounded(redact_url(facts.referrer), names.MAX_TEXT)
+        if facts.accept_language:
+            attributes[names.LANGUAGE] = bounded(
+                re.split("[,;]", facts.accept_language, maxsplit=1)[0].strip(), 35
+            )
+        if facts.has_authorization:
+            attributes[names.HAS_AUTHORIZATION] = True
+        if answer.route:
+            attributes[names.ROUTE] = answer.route
+        if answer.endpoint:
+            attributes[names.ENDPOINT] = answer.endpoint
+        if answer.blueprint:
+            attributes[names.BLUEPRINT] = answer.blueprint
+        if answer.response_size is not None:
+            attributes[names.RESPONSE_SIZE] = answer.response_size
+        if answer.view_arguments:
+            for name, value in list(answer.view_arguments.items())[: names.MAX_PROPERTIES]:
+                attributes[names.VIEW_ARGUMENT_PREFIX + name] = bounded(str(value), names.MAX_TEXT)
+        if self._policy.keeps_everything:
+            attributes[names.PEER_ADDRESS] = facts.peer_address
+            if facts.forwarded_for:
+                attributes[names.FORWARDED_FOR] = bounded(facts.forwarded_for, names.MAX_TEXT)
+        return attributes
+
+    def _identity_attributes(self, tracked: TrackedRequest, answer: Answer) -> dict[str, AttributeValue]:
+        """Return what the events of the request share with it."""
+        facts = tracked.facts
+        kept = self._policy.apply(self._resolver.client_address(facts))
+        attributes: dict[str, AttributeValue] = {
+            names.CLIENT_ADDRESS: kept.address,
+            names.USER_AGENT: bounded(facts.user_agent, names.MAX_TEXT),
+        }
+        if kept.hashed:
+            attributes[names.CLIENT_ADDRESS_HASH] = kept.hashed
+        if tracked.state:
+            attributes[names.VISIT_KEY] = tracked.state.visit.key
+            attributes[names.VISITOR_ID] = tracked.state.visit.visitor_id
+        if answer.user_id and not facts.opted_out:
+            attributes[names.USER_ID] = bounded(answer.user_id, names.MAX_NAME)
+        return attributes
+
+    def _hide_what_others_wrote(self, span: Span, attributes: dict[str, AttributeValue]) -> None:
+        """Overwrite the address and the URL that the framework's instrumentation put on the span in full."""
+        present: Mapping[str, object] = getattr(span, "attributes", None) or {}
+        if not self._policy.keeps_everything:
+            attributes[names.PEER_ADDRESS] = attributes[names.CLIENT_ADDRESS]
+            for name in _OLD_NAMES_OF_ADDRESS:
+                if name in present:
+                    attributes[name] = attributes[names.CLIENT_ADDRESS]
+        # Short of a secret in it, the URL that others wrote is the one that we keep, and may stay.
+        if names.QUERY in attributes:
+            for name in _OLD_NAMES_OF_URL:
+                if name in present:
+                    attributes[name] = redact_url(str(present[name]))
+
+    def _make_request_span(
+        self, tracked: TrackedRequest, answer: Answer, attributes: dict[str, AttributeValue]
+    ) -> None:
+        """Make the span of a request that has none that records, back-dated to its start."""
+        parent = None
+        if not trace.get_current_span().get_span_context().is_valid and tracked.facts.traceparent:
+            parent = propagate.extract({"traceparent": tracked.facts.traceparent})
+        span = tracked.tracer.start_span(
+            f"{attributes[names.METHOD]} {answer.route}".rstrip(),
+            context=parent,
+            kind=SpanKind.SERVER,
+            attributes=attributes,
+            start_time=tracked.start_ns,
+        )
+        tracked.span_context = trace.set_span_in_context(span)
+        span.end()

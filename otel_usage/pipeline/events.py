@@ -1,0 +1,74 @@
+"""Finished spans as events, and events as spans again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
+
+from otel_usage import attributes as names
+from otel_usage.enrich import enrich
+from otel_usage.enrich.stages import StageMatcher
+from otel_usage.model import NO_SPAN, AttributeValue, Event
+from otel_usage.pipeline.rows import to_text
+from otel_usage.reports.funnels import Funnel
+
+SCOPE_NAME = "otel_usage"
+"""Instrumentation scope of the spans that we make."""
+
+
+def is_usage_span(span: ReadableSpan) -> bool:
+    """Return whether a span is a usage event."""
+    return span.attributes is not None and names.EVENT_NAME in span.attributes
+
+
+def to_event(span: ReadableSpan) -> Event:
+    """Return a finished usage span as an event with attributes of its own."""
+    context = span.get_span_context()
+    start, end = span.start_time or 0, span.end_time or 0
+    attributes: dict[str, AttributeValue] = dict(span.attributes or {})
+    return Event(
+        str(attributes.get(names.EVENT_NAME, "")),
+        start,
+        max(end - start, 0),
+        context.trace_id.to_bytes(16, "big") if context else bytes(16),
+        context.span_id.to_bytes(8, "big") if context else NO_SPAN,
+        span.parent.span_id.to_bytes(8, "big") if span.parent else NO_SPAN,
+        to_text(span.resource.attributes.get("service.name"), names.MAX_NAME),
+        attributes,
+    )
+
+
+class EventMaker:
+    """Turns a finished usage span into its enriched event and the stage events that follow from it."""
+
+    def __init__(self, funnels: Sequence[Funnel] = ()) -> None:
+        self._matcher = StageMatcher(funnels)
+
+    def __call__(self, span: ReadableSpan) -> list[Event]:
+        """Return the event first, then one event per stage reached."""
+        event = enrich(to_event(span))
+        return [event, *self._matcher.stages_reached(event)]
+
+
+def to_span(event: Event) -> ReadableSpan:
+    """Return an event as a finished span that carries `usage.event.id`, for exporters that send spans."""
+    trace_id = int.from_bytes(event.trace_id, "big")
+
+    def context(span_id: bytes) -> SpanContext:
+        return SpanContext(trace_id, int.from_bytes(span_id, "big"), False, TraceFlags(TraceFlags.SAMPLED))
+
+    return ReadableSpan(
+        name=event.name,
+        context=context(event.span_id),
+        parent=context(event.parent_span_id) if event.parent_span_id != NO_SPAN else None,
+        resource=Resource({"service.name": event.service_name}),
+        attributes={**event.attributes, names.EVENT_ID: event.id},
+        kind=SpanKind.SERVER if event.name == names.REQUEST else SpanKind.INTERNAL,
+        start_time=event.timestamp_ns,
+        end_time=event.timestamp_ns + event.duration_ns,
+        instrumentation_scope=InstrumentationScope(SCOPE_NAME),
+    )

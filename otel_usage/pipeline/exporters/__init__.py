@@ -1,0 +1,43 @@
+"""Where batches go. An exporter freezes a batch once and may be asked to send it many times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+from otel_usage.model import Event
+
+
+class Batch(NamedTuple):
+    """Events whose payload, order and token never change again, so that a retry is the very same insert."""
+
+    token: str
+    """Identifies the batch for ever; never used for other events."""
+    events: Sequence[Event]
+    payload: Any
+    """What the exporter sends; only it knows the shape."""
+
+
+class EventExporter(Protocol):
+    """What the worker needs of an exporter. Called by one thread at a time."""
+
+    def freeze(self, events: Sequence[Event], token: str) -> Batch:
+        """Return the batch that will be sent. Does no I/O."""
+
+    def send(self, batch: Batch) -> None:
+        """Deliver the batch, or raise.
+
+        Raises:
+            DeliveryError: not delivered, or not known to be; the same batch may be sent again.
+            RejectedBatch: the receiver will never take it.
+        """
+
+    def set_aside(self, batch: Batch, reason: str) -> None:
+        """Keep a rejected batch where its owner can look at it.
+
+        Raises:
+            DeliveryError: it could not be kept.
+        """
+
+    def close(self) -> None:
+        """Give back connections. The exporter may be used again after that."""

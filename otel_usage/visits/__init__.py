@@ -1,0 +1,1 @@
+"""Visits: who comes, and when a new visit begins."""

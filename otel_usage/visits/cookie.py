@@ -1,0 +1,188 @@
+"""The cookie visit manager: a signed cookie with sliding expiry, and no store behind it.
+
+The value is base64url of 62 bytes without padding: version (1), key id (4), visitor id (16), visit key (16),
+start and last seen (6 each, milliseconds since the epoch), and the first 13 bytes of HMAC-SHA256 over all
+that. Nothing of it comes from the visitor's address or agent.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections import OrderedDict
+from collections.abc import Callable
+from email.utils import formatdate
+from os import urandom
+from typing import NamedTuple
+
+from otel_usage.model import RequestFacts
+from otel_usage.settings import Settings
+from otel_usage.visits.keys import derive_key
+from otel_usage.visits.visit import Visit
+
+logger = logging.getLogger(__name__)
+
+_VERSION = b"\x01"
+_KEY_ID_END, _VISITOR_END, _VISIT_END, _STARTED_END, _SIGNED_END = 5, 21, 37, 43, 49
+_LENGTH = 62
+_TEXT_LENGTH = 83
+_MAX_COOKIE_HEADER = 16_384
+"""A longer Cookie header is not searched: no server in use lets one through whole."""
+_RESEND_AFTER_MS = 60_000
+_MAX_FOREIGN_CLIENTS = 256
+_FOREIGN_WARNING_AT = 3
+
+
+class _Ticket(NamedTuple):
+    """What a cookie says."""
+
+    key_id: bytes
+    visitor: bytes
+    visit: bytes
+    started_ms: int
+    seen_ms: int
+    is_authentic: bool
+
+
+class VisitState(NamedTuple):
+    """The visit of one request, and the Set-Cookie value that its response needs, empty for none."""
+
+    visit: Visit
+    set_cookie: str
+
+
+class CookieVisitManager:
+    """Finds or opens the visit of a request by its cookie. Holds nothing per visitor.
+
+    Parallel first requests of one visitor each open a visit; the cookie that arrives last wins, and the
+    other visits stay unconfirmed, because their cookies never come back.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        secret: str | bytes,
+        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._name = settings.cookie_name
+        self._prefix = settings.cookie_name + "="
+        self._timeout_ms = settings.visit_timeout_seconds * 1000
+        self._resend_after_ms = min(_RESEND_AFTER_MS, self._timeout_ms / 20)
+        self._key = derive_key(secret, "visit cookie")
+        # Tells our cookies from those of another service on the same domain, whatever key that one has.
+        self._key_id = derive_key(secret, "visit cookie key id")[: _KEY_ID_END - 1]
+        self._clock_ms = clock_ms
+        self._secure = settings.cookie_secure
+        self._lifetime_seconds, self._tail = _cookie_attributes(settings)
+        self._foreign_cookies: OrderedDict[str, int] = OrderedDict()
+
+    def visit_for_request(self, facts: RequestFacts, *, is_https: bool) -> VisitState:
+        """Return the visit of a request: the one that its cookie names while it lasts, else a new one."""
+        now_ms = self._clock_ms()
+        ticket = self._read(facts.cookie)
+        if ticket is None:
+            return self._open(urandom(16), now_ms, is_https)
+        if not ticket.is_authentic:
+            if ticket.key_id != self._key_id and self._is_fresh(ticket, now_ms):
+                self._note_foreign_cookie(facts.peer_address)
+                # Another service's visit: replacing its cookie would end it, and ours with the next answer.
+                return VisitState(self._open(urandom(16), now_ms, is_https).visit, "")
+            return self._open(urandom(16), now_ms, is_https)
+        if not self._is_fresh(ticket, now_ms):
+            return self._open(ticket.visitor, now_ms, is_https)
+        visit = Visit(ticket.visit.hex(), False, ticket.visitor.hex(), ticket.started_ms)
+        if now_ms - ticket.seen_ms <= self._resend_after_ms:
+            return VisitState(visit, "")
+        return VisitState(
+            visit, self._write(ticket.visitor, ticket.visit, ticket.started_ms, now_ms, is_https)
+        )
+
+    def _is_fresh(self, ticket: _Ticket, now_ms: int) -> bool:
+        return abs(now_ms - ticket.seen_ms) <= self._timeout_ms
+
+    def _open(self, visitor: bytes, now_ms: int, is_https: bool) -> VisitState:
+        key = urandom(16)
+        return VisitState(
+            Visit(key.hex(), True, visitor.hex(), now_ms), self._write(visitor, key, now_ms, now_ms, is_https)
+        )
+
+    def _read(self, header: str) -> _Ticket | None:
+        """Return what the last well-formed visit cookie of the header says, preferring an authentic one."""
+        found: _Ticket | None = None
+        if self._prefix not in header or len(header) > _MAX_COOKIE_HEADER:
+            return None
+        for pair in header.split(";"):
+            name, separator, value = pair.partition("=")
+            if separator and name.strip() == self._name:
+                ticket = self._parse(value.strip().strip('"'))
+                if ticket is not None and (found is None or not found.is_authentic):
+                    found = ticket
+        return found
+
+    def _parse(self, value: str) -> _Ticket | None:
+        if len(value) != _TEXT_LENGTH or not value.isascii():
+            return None
+        try:
+            raw = urlsafe_b64decode(value + "=")
+        except ValueError:
+            return None
+        if len(raw) != _LENGTH or raw[:1] != _VERSION:
+            return None
+        return _Ticket(
+            raw[1:_KEY_ID_END],
+            raw[_KEY_ID_END:_VISITOR_END],
+            raw[_VISITOR_END:_VISIT_END],
+            int.from_bytes(raw[_VISIT_END:_STARTED_END], "big"),
+            int.from_bytes(raw[_STARTED_END:_SIGNED_END], "big"),
+            hmac.compare_digest(raw[_SIGNED_END:], self._sign(raw[:_SIGNED_END])),
+        )
+
+    def _sign(self, signed: bytes) -> bytes:
+        return hmac.digest(self._key, signed, "sha256")[: _LENGTH - _SIGNED_END]
+
+    def _write(self, visitor: bytes, visit: bytes, started_ms: int, seen_ms: int, is_https: bool) -> str:
+        signed = b"".join(
+            (
+                _VERSION,
+                self._key_id,
+                visitor,
+                visit,
+                started_ms.to_bytes(6, "big"),
+                seen_ms.to_bytes(6, "big"),
+            )
+        )
+        value = urlsafe_b64encode(signed + self._sign(signed)).rstrip(b"=").decode("ascii")
+        expires = (
+            f"; Expires={formatdate(seen_ms / 1000 + self._lifetime_seconds, usegmt=True)}"
+            if self._lifetime_seconds
+            else ""
+        )
+        secure = "; Secure" if self._secure == "true" or (self._secure == "auto" and is_https) else ""
+        return f"{self._prefix}{value}{self._tail}{expires}{secure}"
+
+    def _note_foreign_cookie(self, peer_address: str) -> None:
+        count = self._foreign_cookies.pop(peer_address, 0) + 1
+        self._foreign_cookies[peer_address] = count
+        if len(self._foreign_cookies) > _MAX_FOREIGN_CLIENTS:
+            self._foreign_cookies.popitem(last=False)
+        if count == _FOREIGN_WARNING_AT:
+            logger.warning(
+                "A client has sent %d visit cookies in a row that another key signed. If several hosts or services "
+                "answer for this domain, give them one OTEL_USAGE_SECRET, or each its own OTEL_USAGE_COOKIE_NAME.",
+                count,
+            )
+
+
+def _cookie_attributes(settings: Settings) -> tuple[float, str]:
+    """Return the seconds that the cookie lives (0: until the browser closes) and its constant attributes."""
+    lifetime_seconds: float = settings.visitor_lifetime_days * 86_400
+    if not lifetime_seconds and settings.cookie_permanent:
+        lifetime_seconds = settings.visit_timeout_seconds
+    parts = [f"Path={settings.cookie_path}", "HttpOnly", f"SameSite={settings.cookie_samesite}"]
+    if settings.cookie_domain:
+        parts.append(f"Domain={settings.cookie_domain}")
+    if lifetime_seconds:
+        parts.append(f"Max-Age={max(round(lifetime_seconds), 1)}")
+    return lifetime_seconds, "".join(f"; {part}" for part in parts)
