@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
-    from otel_usage.configure import configure as configure
+    from otel_usage.wiring import configure as configure
     from otel_usage.instrumentation.api import current_visit as current_visit
     from otel_usage.instrumentation.api import increment as increment
     from otel_usage.instrumentation.api import object_viewed as object_viewed
@@ -26,7 +26,7 @@ _MODULE_BY_NAME = {
     "ClickHouseSpanExporter": "otel_usage.pipeline.exporters.clickhouse",
     "UsageSpanProcessor": "otel_usage.pipeline.processor",
     "Visit": "otel_usage.visits.visit",
-    "configure": "otel_usage.configure",
+    "configure": "otel_usage.wiring",
     "current_visit": "otel_usage.instrumentation.api",
     "increment": "otel_usage.instrumentation.api",
     "object_viewed": "otel_usage.instrumentation.api",

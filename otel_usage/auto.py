@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from otel_usage.configure import configure, select_exporter
+from otel_usage.wiring import configure, select_exporter
 
 
 def pre_instrument() -> None:

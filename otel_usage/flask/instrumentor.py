@@ -19,7 +19,7 @@ from opentelemetry import trace
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 from opentelemetry.trace import Span, SpanKind
 
-from otel_usage.configure import runtime
+from otel_usage.wiring import runtime
 from otel_usage.instrumentation.guard import never_raises
 from otel_usage.instrumentation.tracker import Answer, RequestTracker, TrackedRequest
 from otel_usage.instrumentation.wsgi import read_wsgi_request
@@ -77,6 +77,10 @@ def _request_finished(sender: Flask, response: Response, **extra: Any) -> None:
     cookie = tracker.finish(tracked, _answer(response), _request_span())
     if cookie:
         response.headers.add("Set-Cookie", cookie)
+    if response.is_streamed:
+        # What the body's generator records still belongs to this request.
+        tracked.is_left_at_close = True
+        response.call_on_close(lambda: tracker.leave(tracked))
 
 
 @never_raises
@@ -93,7 +97,9 @@ def _request_tearing_down(sender: Flask, **extra: Any) -> None:
     opened = _opened_here()
     if opened is not None:
         _finish_with_error()
-        opened[0].leave(opened[1])
+        tracker, tracked = opened
+        if not tracked.is_left_at_close:
+            tracker.leave(tracked)
 
 
 def _finish_with_error() -> None:

@@ -6,7 +6,7 @@ import logging
 import time
 
 from otel_usage import attributes as names
-from otel_usage.configure import runtime
+from otel_usage.wiring import runtime
 from otel_usage.instrumentation.guard import never_raises, report_error
 from otel_usage.instrumentation.redaction import bounded
 from otel_usage.instrumentation.tracker import current_request, make_event_span

@@ -18,7 +18,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, Tracer
 
 from otel_usage import attributes as names
-from otel_usage.configure import Runtime
+from otel_usage.wiring import Runtime
 from otel_usage.instrumentation.address import AddressPolicy, AddressResolver
 from otel_usage.instrumentation.redaction import bounded, redact_query, redact_url
 from otel_usage.model import AttributeValue, RequestFacts
@@ -27,6 +27,9 @@ from otel_usage.visits.keys import SecretSource
 from otel_usage.visits.visit import Visit
 
 MAX_EVENTS_PER_REQUEST = 1000
+
+_SHOWN_ON_REQUEST = frozenset({names.OBJECT_VIEWED, names.STAGE_REACHED, names.COUNTER})
+"""Events whose last one the request span carries too, for those who read traces."""
 
 _OLD_NAMES_OF_ADDRESS = ("net.peer.ip", "net.sock.peer.addr")
 _OLD_NAMES_OF_URL = ("http.url", "http.target", "url.full")
@@ -75,6 +78,8 @@ class TrackedRequest:
         self.tracer = tracer
         self.collected: list[_CollectedEvent] = []
         self.is_finished = False
+        self.is_left_at_close = False
+        """The body is a stream: the request is current until the server closes it."""
         self.inherited: dict[str, AttributeValue] = {}
         self.span_context: Context | None = None
 
@@ -178,7 +183,8 @@ class RequestTracker:
         tracked.is_finished = True
         attributes = self._request_attributes(tracked, answer)
         for event in tracked.collected:
-            attributes.update(event.attributes)
+            if event.name in _SHOWN_ON_REQUEST:
+                attributes.update(event.attributes)
         if span is None:
             self._make_request_span(tracked, answer, attributes)
         else:
