@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
-    from otel_usage.wiring import configure as configure
     from otel_usage.instrumentation.api import current_visit as current_visit
     from otel_usage.instrumentation.api import increment as increment
     from otel_usage.instrumentation.api import object_viewed as object_viewed
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from otel_usage.pipeline.exporters.clickhouse import ClickHouseSpanExporter as ClickHouseSpanExporter
     from otel_usage.pipeline.processor import UsageSpanProcessor as UsageSpanProcessor
     from otel_usage.visits.visit import Visit as Visit
+    from otel_usage.wiring import configure as configure
 
 _MODULE_BY_NAME = {
     "ClickHouseSpanExporter": "otel_usage.pipeline.exporters.clickhouse",

@@ -19,10 +19,10 @@ from opentelemetry import trace
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 from opentelemetry.trace import Span, SpanKind
 
-from otel_usage.wiring import runtime
 from otel_usage.instrumentation.guard import never_raises
 from otel_usage.instrumentation.tracker import Answer, RequestTracker, TrackedRequest
 from otel_usage.instrumentation.wsgi import read_wsgi_request
+from otel_usage.wiring import runtime
 
 _EXTENSION = "otel_usage"
 _ENVIRON_KEY = "otel_usage.request"

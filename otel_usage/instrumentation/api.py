@@ -6,13 +6,13 @@ import logging
 import time
 
 from otel_usage import attributes as names
-from otel_usage.wiring import runtime
 from otel_usage.instrumentation.guard import never_raises, report_error
 from otel_usage.instrumentation.redaction import bounded
 from otel_usage.instrumentation.tracker import current_request, make_event_span
 from otel_usage.log_throttle import LogThrottle
 from otel_usage.model import AttributeValue
 from otel_usage.visits.visit import Visit
+from otel_usage.wiring import runtime
 
 logger = logging.getLogger(__name__)
 

@@ -18,13 +18,13 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, Tracer
 
 from otel_usage import attributes as names
-from otel_usage.wiring import Runtime
 from otel_usage.instrumentation.address import AddressPolicy, AddressResolver
 from otel_usage.instrumentation.redaction import bounded, redact_query, redact_url
 from otel_usage.model import AttributeValue, RequestFacts
 from otel_usage.visits.cookie import CookieVisitManager, VisitState
 from otel_usage.visits.keys import SecretSource
 from otel_usage.visits.visit import Visit
+from otel_usage.wiring import Runtime
 
 MAX_EVENTS_PER_REQUEST = 1000
 
@@ -65,6 +65,7 @@ class TrackedRequest:
         "facts",
         "inherited",
         "is_finished",
+        "is_left_at_close",
         "span_context",
         "start_ns",
         "state",
