@@ -118,9 +118,9 @@ def _is_disabled(settings: Settings) -> bool:
 
 
 def _set_up(arguments: Mapping[str, object]) -> None:
-    settings = Settings.load_or_default(**arguments)
+    settings = Settings.load_or_default(None, **arguments)
     if settings.exporter is None and _wiring.selected_exporter is not None:
-        settings = Settings.load_or_default(**{**arguments, "exporter": _wiring.selected_exporter})
+        settings = Settings.load_or_default(None, **{**arguments, "exporter": _wiring.selected_exporter})
     _wiring.settings = settings
     if _is_disabled(settings):
         return

@@ -16,7 +16,7 @@ from flask import (
 )
 from flask.globals import request_ctx
 from opentelemetry import trace
-from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # mypy 2.4 loses the name
 from opentelemetry.trace import Span, SpanKind
 
 from otel_usage.instrumentation.guard import never_raises
@@ -31,7 +31,7 @@ _CONTRIB_SPAN_KEY = "opentelemetry-flask.span_key"
 _NOT_MODIFIED = 304
 
 
-class FlaskUsageInstrumentor(BaseInstrumentor):
+class FlaskUsageInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     """Tracks the requests of all Flask apps of the process, those made earlier too.
 
     The launcher finds it by its entry point. By hand: `FlaskUsageInstrumentor().instrument()`, with
@@ -120,7 +120,7 @@ def _tracker_of(app: Flask) -> RequestTracker | None:
 
 
 def _opened_here() -> tuple[RequestTracker, TrackedRequest] | None:
-    if not request_ctx:
+    if not flask.has_request_context():
         return None
     opened = flask.request.environ.get(_ENVIRON_KEY)
     if opened is None or opened[2] != id(request_ctx._get_current_object()):  # type: ignore[attr-defined]

@@ -37,7 +37,7 @@ def track(name: str, **properties: object) -> None:
         name: what happened, such as `order_placed`; one of a few fixed words, up to 256 characters.
         **properties: further facts, kept as text; up to 32, of 2,048 characters each.
     """
-    if not isinstance(name, str) or not name or name in names.RESERVED_EVENT_NAMES:
+    if not name or name in names.RESERVED_EVENT_NAMES:
         _misuse_log.log(
             logger,
             logging.WARNING,
@@ -47,7 +47,7 @@ def track(name: str, **properties: object) -> None:
         return
     kept = list(properties.items())[: names.MAX_PROPERTIES]
     _record(
-        bounded(name, names.MAX_NAME),
+        bounded(str(name), names.MAX_NAME),
         {
             names.PROPERTY_PREFIX + bounded(key, names.MAX_NAME): bounded(str(value), names.MAX_TEXT)
             for key, value in kept

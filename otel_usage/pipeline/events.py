@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
@@ -29,7 +30,8 @@ def to_event(span: ReadableSpan) -> Event:
     """Return a finished usage span as an event with attributes of its own."""
     context = span.get_span_context()
     start, end = span.start_time or 0, span.end_time or 0
-    attributes: dict[str, AttributeValue] = dict(span.attributes or {})
+    # The SDK types values wider than it takes them: everything on a span of ours was set by us.
+    attributes = cast(dict[str, AttributeValue], dict(span.attributes or {}))
     return Event(
         str(attributes.get(names.EVENT_NAME, "")),
         start,

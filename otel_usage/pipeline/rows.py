@@ -85,7 +85,7 @@ def _text(key: str, limit: int = names.MAX_NAME) -> Reader:
             value
             if (value := event.attributes.get(key, "")).__class__ is str
             and len(value) <= limit
-            and value.isascii()  # type: ignore[arg-type, union-attr]
+            and value.isascii()
             else to_text(value, limit)
             for event in events
         ]
@@ -117,7 +117,7 @@ def _integer(key: str, high: int) -> Reader:
     def read(events: Sequence[Event]) -> list[int]:
         return [
             value
-            if (value := event.attributes.get(key, 0)).__class__ is int and 0 <= value <= high  # type: ignore[operator]
+            if (value := event.attributes.get(key, 0)).__class__ is int and 0 <= value <= high
             else _to_integer(value, 0, high)
             for event in events
         ]
@@ -164,7 +164,7 @@ def _is_bot(events: Sequence[Event]) -> list[int]:
 def _address(key: str) -> Reader:
     def read(events: Sequence[Event]) -> list[bytes]:
         return [
-            address_bytes(value) if (value := event.attributes.get(key, "")).__class__ is str else NO_KEY  # type: ignore[arg-type]
+            address_bytes(value) if (value := event.attributes.get(key, "")).__class__ is str else NO_KEY
             for event in events
         ]
 
@@ -174,7 +174,7 @@ def _address(key: str) -> Reader:
 def _key(key: str) -> Reader:
     def read(events: Sequence[Event]) -> list[bytes]:
         return [
-            key_bytes(value) if (value := event.attributes.get(key, "")).__class__ is str else NO_KEY  # type: ignore[arg-type]
+            key_bytes(value) if (value := event.attributes.get(key, "")).__class__ is str else NO_KEY
             for event in events
         ]
 
