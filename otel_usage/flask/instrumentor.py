@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import flask
 from flask import (
@@ -14,7 +14,8 @@ from flask import (
     request_started,
     request_tearing_down,
 )
-from flask.globals import request_ctx
+from flask.ctx import RequestContext
+from flask.globals import _cv_request, request_ctx
 from opentelemetry import trace
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # mypy 2.4 loses the name
 from opentelemetry.trace import Span, SpanKind
@@ -23,6 +24,9 @@ from otel_usage.instrumentation.guard import never_raises
 from otel_usage.instrumentation.tracker import Answer, RequestTracker, TrackedRequest
 from otel_usage.instrumentation.wsgi import read_wsgi_request
 from otel_usage.wiring import runtime
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 _EXTENSION = "otel_usage"
 _ENVIRON_KEY = "otel_usage.request"
@@ -61,20 +65,21 @@ def _request_started(sender: Flask, **extra: Any) -> None:
     tracker = _tracker_of(sender)
     if tracker is None:
         return
-    environ = flask.request.environ
+    context: RequestContext = request_ctx._get_current_object()  # type: ignore[attr-defined]
+    environ = context.request.environ
     tracked = tracker.begin(read_wsgi_request(environ, tracker.runtime.settings))
     if tracked is not None:
         # With the context that opened it: a copied context of the same environ must not close it.
-        environ[_ENVIRON_KEY] = (tracker, tracked, id(request_ctx._get_current_object()))  # type: ignore[attr-defined]
+        environ[_ENVIRON_KEY] = _Opened(tracker, tracked, context)
 
 
 @never_raises
 def _request_finished(sender: Flask, response: Response, **extra: Any) -> None:
     opened = _opened_here()
-    if opened is None:
+    if opened is None or opened.tracked.is_finished:
         return
-    tracker, tracked = opened
-    cookie = tracker.finish(tracked, _answer(response), _request_span())
+    tracker, tracked, context = opened
+    cookie = tracker.finish(tracked, _answer(context, response), _request_span(context.request.environ))
     if cookie:
         response.headers.add("Set-Cookie", cookie)
     if response.is_streamed:
@@ -86,73 +91,79 @@ def _request_finished(sender: Flask, response: Response, **extra: Any) -> None:
 @never_raises
 def _got_request_exception(sender: Flask, **extra: Any) -> None:
     # With debug or testing on, the exception goes on to the server and request_finished never fires.
-    if sender.config["PROPAGATE_EXCEPTIONS"] or (
-        sender.config["PROPAGATE_EXCEPTIONS"] is None and (sender.testing or sender.debug)
-    ):
-        _finish_with_error()
+    propagates = sender.config["PROPAGATE_EXCEPTIONS"]
+    if propagates or (propagates is None and (sender.testing or sender.debug)):
+        opened = _opened_here()
+        if opened is not None:
+            _finish_without_response(opened)
 
 
 @never_raises
 def _request_tearing_down(sender: Flask, **extra: Any) -> None:
     opened = _opened_here()
     if opened is not None:
-        _finish_with_error()
-        tracker, tracked = opened
-        if not tracked.is_left_at_close:
-            tracker.leave(tracked)
+        _finish_without_response(opened)
+        if not opened.tracked.is_left_at_close:
+            opened.tracker.leave(opened.tracked)
 
 
-def _finish_with_error() -> None:
+class _Opened(NamedTuple):
+    """What `request_started` leaves in the environment for the signals that follow."""
+
+    tracker: RequestTracker
+    tracked: TrackedRequest
+    context: RequestContext
+
+
+def _opened_here() -> _Opened | None:
+    # Looked up once and used directly: going through `flask.request` costs a microsecond each time.
+    context: RequestContext | None = _cv_request.get(None)
+    if context is None:
+        return None
+    opened: _Opened | None = context.request.environ.get(_ENVIRON_KEY)
+    return opened if opened is not None and opened.context is context else None
+
+
+def _finish_without_response(opened: _Opened) -> None:
     """Close a request that never got a response; one that has is left as it is."""
-    opened = _opened_here()
-    if opened is not None:
-        tracker, tracked = opened
-        tracker.finish(tracked, _answer(None), _request_span())
+    tracker, tracked, context = opened
+    if not tracked.is_finished:
+        tracker.finish(tracked, _answer(context, None), _request_span(context.request.environ))
 
 
 def _tracker_of(app: Flask) -> RequestTracker | None:
-    tracker: RequestTracker | None = app.extensions.get(_EXTENSION)
     active = runtime()
-    if active is None or (tracker is not None and tracker.runtime is active):
-        return tracker if active is not None else None
-    tracker = app.extensions[_EXTENSION] = RequestTracker(active, app.secret_key)
+    if active is None:
+        return None
+    tracker: RequestTracker | None = app.extensions.get(_EXTENSION)
+    if tracker is None or tracker.runtime is not active:
+        tracker = app.extensions[_EXTENSION] = RequestTracker(active, app.secret_key)
     return tracker
 
 
-def _opened_here() -> tuple[RequestTracker, TrackedRequest] | None:
-    if not flask.has_request_context():
-        return None
-    opened = flask.request.environ.get(_ENVIRON_KEY)
-    if opened is None or opened[2] != id(request_ctx._get_current_object()):  # type: ignore[attr-defined]
-        return None
-    return opened[0], opened[1]
-
-
-def _request_span() -> Span | None:
+def _request_span(environ: WSGIEnvironment) -> Span | None:
     """Return the recording span of this request: contrib's, or that of a WSGI middleware around the app."""
-    span: Span = flask.request.environ.get(_CONTRIB_SPAN_KEY) or trace.get_current_span()
-    if not span.is_recording():
-        return None
-    is_own = _CONTRIB_SPAN_KEY in flask.request.environ or getattr(span, "kind", None) is SpanKind.SERVER
-    return span if is_own else None
+    span: Span | None = environ.get(_CONTRIB_SPAN_KEY)
+    if span is None:
+        span = trace.get_current_span()
+        if getattr(span, "kind", None) is not SpanKind.SERVER:
+            return None
+    return span if span.is_recording() else None
 
 
-def _answer(response: Response | None) -> Answer:
-    request = flask.request
+def _answer(context: RequestContext, response: Response | None) -> Answer:
+    request = context.request
     rule = request.url_rule
-    if response is None:
-        return Answer(
-            500, rule.rule if rule else "", request.endpoint or "", request.blueprint or "", request.view_args
-        )
+    endpoint = rule.endpoint if rule is not None else ""
     return Answer(
-        response.status_code,
-        rule.rule if rule else "",
-        request.endpoint or "",
-        request.blueprint or "",
+        500 if response is None else response.status_code,
+        rule.rule if rule is not None else "",
+        endpoint,
+        endpoint.rpartition(".")[0],
         request.view_args,
-        _signed_in_user(),
-        None if response.is_streamed else response.calculate_content_length(),
-        _allows_cookie(response),
+        _signed_in_user(context.app),
+        None if response is None or response.is_streamed else response.calculate_content_length(),
+        response is not None and _allows_cookie(response),
     )
 
 
@@ -164,8 +175,10 @@ def _allows_cookie(response: Response) -> bool:
     return not cache_control or not ("public" in cache_control.lower() or "s-maxage" in cache_control.lower())
 
 
-def _signed_in_user() -> str:
+def _signed_in_user(app: Flask) -> str:
     """Return the user that Flask-Login has loaded already; looking it up would be a query of ours."""
+    if getattr(app, "login_manager", None) is None:
+        return ""
     user = flask.g.get("_login_user")
     if user is None or not user.is_authenticated:
         return ""

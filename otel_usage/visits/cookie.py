@@ -1,7 +1,7 @@
 """The cookie visit manager: a signed cookie with sliding expiry, and no store behind it.
 
 The value is base64url of 62 bytes without padding: version (1), key id (4), visitor id (16), visit key (16),
-start and last seen (6 each, milliseconds since the epoch), and the first 13 bytes of HMAC-SHA256 over all
+start and last seen (6 each, milliseconds since the epoch), and 13 bytes of keyed BLAKE2b (RFC 7693) over all
 that. Nothing of it comes from the visitor's address or agent.
 """
 
@@ -14,12 +14,12 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import OrderedDict
 from collections.abc import Callable
 from email.utils import formatdate
-from os import urandom
+from hashlib import blake2b
 from typing import NamedTuple
 
 from otel_usage.model import RequestFacts
 from otel_usage.settings import Settings
-from otel_usage.visits.keys import derive_key
+from otel_usage.visits.keys import derive_key, key_generator
 from otel_usage.visits.visit import Visit
 
 logger = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class CookieVisitManager:
         self._key_id = derive_key(secret, "visit cookie key id")[: _KEY_ID_END - 1]
         self._clock_ms = clock_ms
         self._secure = settings.cookie_secure
-        self._lifetime_seconds, self._tail = _cookie_attributes(settings)
+        self._expires_after_seconds, self._tail = _cookie_attributes(settings)
         self._foreign_cookies: OrderedDict[str, int] = OrderedDict()
 
     def visit_for_request(self, facts: RequestFacts, *, is_https: bool) -> VisitState:
@@ -83,13 +83,13 @@ class CookieVisitManager:
         now_ms = self._clock_ms()
         ticket = self._read(facts.cookie)
         if ticket is None:
-            return self._open(urandom(16), now_ms, is_https)
+            return self._open(key_generator.new_key(), now_ms, is_https)
         if not ticket.is_authentic:
             if ticket.key_id != self._key_id and self._is_fresh(ticket, now_ms):
                 self._note_foreign_cookie(facts.peer_address)
                 # Another service's visit: replacing its cookie would end it, and ours with the next answer.
-                return VisitState(self._open(urandom(16), now_ms, is_https).visit, "")
-            return self._open(urandom(16), now_ms, is_https)
+                return VisitState(self._open(key_generator.new_key(), now_ms, is_https).visit, "")
+            return self._open(key_generator.new_key(), now_ms, is_https)
         if not self._is_fresh(ticket, now_ms):
             return self._open(ticket.visitor, now_ms, is_https)
         visit = Visit(ticket.visit.hex(), False, ticket.visitor.hex(), ticket.started_ms)
@@ -103,7 +103,7 @@ class CookieVisitManager:
         return abs(now_ms - ticket.seen_ms) <= self._timeout_ms
 
     def _open(self, visitor: bytes, now_ms: int, is_https: bool) -> VisitState:
-        key = urandom(16)
+        key = key_generator.new_key()
         return VisitState(
             Visit(key.hex(), True, visitor.hex(), now_ms), self._write(visitor, key, now_ms, now_ms, is_https)
         )
@@ -140,7 +140,8 @@ class CookieVisitManager:
         )
 
     def _sign(self, signed: bytes) -> bytes:
-        return hmac.digest(self._key, signed, "sha256")[: _LENGTH - _SIGNED_END]
+        # A third of the time of HMAC-SHA256, and much less when OpenSSL has left the processor's caches.
+        return blake2b(signed, digest_size=_LENGTH - _SIGNED_END, key=self._key).digest()
 
     def _write(self, visitor: bytes, visit: bytes, started_ms: int, seen_ms: int, is_https: bool) -> str:
         signed = b"".join(
@@ -155,8 +156,8 @@ class CookieVisitManager:
         )
         value = urlsafe_b64encode(signed + self._sign(signed)).rstrip(b"=").decode("ascii")
         expires = (
-            f"; Expires={formatdate(seen_ms / 1000 + self._lifetime_seconds, usegmt=True)}"
-            if self._lifetime_seconds
+            f"; Expires={formatdate(seen_ms / 1000 + self._expires_after_seconds, usegmt=True)}"
+            if self._expires_after_seconds
             else ""
         )
         secure = "; Secure" if self._secure == "true" or (self._secure == "auto" and is_https) else ""
@@ -176,13 +177,17 @@ class CookieVisitManager:
 
 
 def _cookie_attributes(settings: Settings) -> tuple[float, str]:
-    """Return the seconds that the cookie lives (0: until the browser closes) and its constant attributes."""
+    """Return the seconds for Expires (0: without it), and the attributes that never change.
+
+    Max-Age is enough for every browser in use. Permanent cookies of the old kind carried both, so they still do.
+    """
     lifetime_seconds: float = settings.visitor_lifetime_days * 86_400
+    expires_after_seconds = 0.0
     if not lifetime_seconds and settings.cookie_permanent:
-        lifetime_seconds = settings.visit_timeout_seconds
+        lifetime_seconds = expires_after_seconds = settings.visit_timeout_seconds
     parts = [f"Path={settings.cookie_path}", "HttpOnly", f"SameSite={settings.cookie_samesite}"]
     if settings.cookie_domain:
         parts.append(f"Domain={settings.cookie_domain}")
     if lifetime_seconds:
         parts.append(f"Max-Age={max(round(lifetime_seconds), 1)}")
-    return lifetime_seconds, "".join(f"; {part}" for part in parts)
+    return expires_after_seconds, "".join(f"; {part}" for part in parts)
