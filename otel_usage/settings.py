@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -42,25 +43,28 @@ def _boolean(text: str) -> bool:
     return text.lower() == "true"
 
 
-def _number(expected: str, *, above: float) -> Callable[[str], float]:
+def _seconds(*, at_most: float) -> Callable[[str], float]:
+    expected = f"expected a number of seconds above 0 and up to {at_most:.0f}"
+
     def parse(text: str) -> float:
+        # isascii: float() would also take other scripts' digits and underscores.
         try:
-            number = float(text)
+            number = float(text) if text.isascii() and "_" not in text else math.nan
         except ValueError:
-            raise ValueError(f"expected {expected}") from None
-        if not above < number < 1e15:  # also refuses nan
-            raise ValueError(f"expected {expected}")
+            number = math.nan
+        if not 0.0 < number <= at_most:  # also refuses nan
+            raise ValueError(expected)
         return number
 
     return parse
 
 
-def _whole_number(*, at_least: int) -> Callable[[str], int]:
-    expected = f"expected a whole number of at least {at_least}"
+def _whole_number(*, at_least: int, at_most: int) -> Callable[[str], int]:
+    expected = f"expected a whole number from {at_least} to {at_most}"
 
     def parse(text: str) -> int:
         # isascii: int() would also take other scripts' digits and underscores.
-        if not (text.isascii() and text.isdigit() and len(text) < 16) or int(text) < at_least:
+        if not (text.isascii() and text.isdigit() and len(text) < 16) or not at_least <= int(text) <= at_most:
             raise ValueError(expected)
         return int(text)
 
@@ -119,8 +123,12 @@ def _dsn(text: str) -> str:
 
 
 def _endpoint(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(text)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
         raise ValueError("expected an address such as http://localhost:4318")
     return text.rstrip("/")
 
@@ -155,12 +163,12 @@ class Settings:
     visit_timeout_seconds: float = _setting(
         1200.0,
         "A visit ends after this long without a request; fractions allowed.",
-        _number("a number of seconds above 0", above=0.0),
+        _seconds(at_most=365 * 86_400),
     )
     visitor_lifetime_days: int = _setting(
         365,
         "Max-Age of the visit cookie, which also names the visitor; 0 makes it a session cookie.",
-        _whole_number(at_least=0),
+        _whole_number(at_least=0, at_most=36_500),
     )
     cookie_name: str = _setting(
         "otel_usage_visit", "Name of the visit cookie.", _matching(_COOKIE_NAME, "letters, digits, - and _")
@@ -222,17 +230,17 @@ class Settings:
     funnels: str | None = _setting(None, "Path of the TOML file that describes the funnels.", _text)
     queue_size: int = _setting(
         32768, "Finished events that may wait in memory; further ones are dropped and counted.",
-        _whole_number(at_least=1),
+        _whole_number(at_least=1, at_most=10_000_000),
     )  # fmt: skip
-    batch_size: int = _setting(5000, "Events of one insert.", _whole_number(at_least=1))
+    batch_size: int = _setting(5000, "Events of one insert.", _whole_number(at_least=1, at_most=1_000_000))
     flush_interval_seconds: float = _setting(
         1.0,
         "Longest time an event waits for its batch to fill.",
-        _number("a number of seconds above 0", above=0.0),
+        _seconds(at_most=3_600),
     )
     retention_days: int | None = _setting(
         None, "Days after which `migrate` lets ClickHouse delete events; unset keeps them.",
-        _whole_number(at_least=1),
+        _whole_number(at_least=1, at_most=10_000),
     )  # fmt: skip
 
     @classmethod
@@ -309,14 +317,20 @@ class Settings:
         if self.otlp_endpoint:
             return self.otlp_endpoint
         environ = os.environ if environ is None else environ
-        endpoint = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "")
+        endpoint = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip()
         protocol = environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or environ.get(
             "OTEL_EXPORTER_OTLP_PROTOCOL", ""
         )
-        if endpoint and protocol.startswith("http/"):
+        if endpoint and protocol.strip().lower().startswith("http/"):
             return endpoint.rstrip("/")
-        host = urlsplit(endpoint if "//" in endpoint else f"//{endpoint}").hostname or "localhost"
-        return f"http://[{host}]:4318" if ":" in host else f"http://{host}:4318"
+        try:
+            parts = urlsplit(endpoint if "//" in endpoint else f"//{endpoint}")
+        except ValueError:  # the SDK tells its user that this is no address
+            parts = urlsplit("")
+        host = parts.hostname or "localhost"
+        # Never in clear text to a host that others reach by TLS.
+        scheme = "https" if parts.scheme == "https" else "http"
+        return f"{scheme}://[{host}]:4318" if ":" in host else f"{scheme}://{host}:4318"
 
 
 def env_name(name: str) -> str:
@@ -347,13 +361,14 @@ def describe(settings: Settings) -> list[SettingDescription]:
     ]
 
 
-def mask_password(dsn: str) -> str:
-    """Return the DSN with `***` for its password."""
-    return re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:***@", dsn)
+def mask_password(url: str) -> str:
+    """Return a DSN, or another URL, with `***` for its password."""
+    # Greedy to the last @ before the path: a password may hold one.
+    return re.sub(r"(?<=://)([^/?#:]*):[^/?#]*@", r"\1:***@", url)
 
 
 def _masked(field: dataclasses.Field[Any], value: object) -> str:
-    if field.name == "dsn":
+    if field.name in ("dsn", "otlp_endpoint"):
         return mask_password(_to_text(value))
     return "***" if value and field.metadata["secret"] else _to_text(value)
 
@@ -369,5 +384,7 @@ def _to_text(value: object) -> str:
     if isinstance(value, (tuple, list)):
         return ",".join(_to_text(part) for part in value)
     if isinstance(value, float):
-        return f"{value:g}" if value < 1e6 else str(value)
+        return repr(value).removesuffix(".0")
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
     return str(value)

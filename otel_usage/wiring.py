@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import dataclasses
 import logging
 import os
 import signal
@@ -54,6 +55,7 @@ class _Wiring:
         self.selected_exporter: str | None = None
         self.processor: UsageSpanProcessor | None = None
         self.accounting = Accounting()
+        self.own_provider: TracerProvider | None = None
         self.funnels: tuple[Funnel, ...] = ()
         self.runtime: Runtime | None = None
 
@@ -80,8 +82,11 @@ def configure(**arguments: object) -> None:
                         ", ".join(arguments),
                     )
                 return
-            _set_up(arguments)
-            _attach_to_global_provider()
+            if not _set_up(arguments):
+                return
+            if not _attach_to_global_provider():
+                # Made now, because the SDK reads files to describe the process, and a request must not.
+                _wiring.own_provider = TracerProvider(shutdown_on_exit=False)
     except Exception as error:
         logger.error("Could not configure otel_usage: %s", describe_error(error))
 
@@ -102,8 +107,8 @@ def runtime() -> Runtime | None:
         settings = _wiring.settings
         if settings is None or _is_disabled(settings):
             return None
-        if _wiring.runtime is None and not _attach_to_global_provider():
-            _attach(TracerProvider(shutdown_on_exit=False), settings)
+        if not _attach_to_global_provider() and _wiring.own_provider is not None:
+            _attach(_wiring.own_provider, settings)
         return _wiring.runtime
 
 
@@ -117,14 +122,20 @@ def _is_disabled(settings: Settings) -> bool:
     return settings.disabled or os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
 
 
-def _set_up(arguments: Mapping[str, object]) -> None:
+def _set_up(arguments: Mapping[str, object]) -> bool:
+    """Build what the settings ask for, and return False when they switch everything off."""
     settings = Settings.load_or_default(None, **arguments)
     if settings.exporter is None and _wiring.selected_exporter is not None:
-        settings = Settings.load_or_default(None, **{**arguments, "exporter": _wiring.selected_exporter})
+        settings = dataclasses.replace(settings, exporter=_wiring.selected_exporter)
     _wiring.settings = settings
     if _is_disabled(settings):
-        return
+        return False
     prepare_generated_secret()
+    _prepare_processor(settings)
+    return True
+
+
+def _prepare_processor(settings: Settings) -> None:
     try:
         _wiring.funnels = load_funnels(settings.funnels) if settings.funnels else ()
     except OtelUsageError as error:
@@ -133,6 +144,13 @@ def _set_up(arguments: Mapping[str, object]) -> None:
         exporter = _build_exporter(settings)
     except OtelUsageError as error:
         logger.error("%s. Going on without storing usage events.", error)
+        return
+    except Exception as error:  # of an exporter that is not ours
+        logger.error(
+            "Could not make the exporter %r: %s. Going on without storing usage events.",
+            settings.exporter_name,
+            describe_error(error),
+        )
         return
     if exporter is None:
         return

@@ -82,7 +82,8 @@ def _request_finished(sender: Flask, response: Response, **extra: Any) -> None:
     cookie = tracker.finish(tracked, _answer(context, response), _request_span(context.request.environ))
     if cookie:
         response.headers.add("Set-Cookie", cookie)
-    if response.is_streamed:
+    # A file that the server sends by itself has no close that we would hear of.
+    if response.is_streamed and not response.direct_passthrough:
         # What the body's generator records still belongs to this request.
         tracked.is_left_at_close = True
         response.call_on_close(lambda: tracker.leave(tracked))
@@ -103,6 +104,8 @@ def _request_tearing_down(sender: Flask, **extra: Any) -> None:
     opened = _opened_here()
     if opened is not None:
         _finish_without_response(opened)
+        # Left in, it would close a circle with the context, and each request would wait for the garbage collector.
+        del opened.context.request.environ[_ENVIRON_KEY]
         if not opened.tracked.is_left_at_close:
             opened.tracker.leave(opened.tracked)
 
@@ -143,12 +146,12 @@ def _tracker_of(app: Flask) -> RequestTracker | None:
 
 def _request_span(environ: WSGIEnvironment) -> Span | None:
     """Return the recording span of this request: contrib's, or that of a WSGI middleware around the app."""
+    current = trace.get_current_span()
+    if getattr(current, "kind", None) is SpanKind.SERVER and current.is_recording():
+        return current
+    # The view has left a span of its own open, or contrib made this one INTERNAL because an outer span is there.
     span: Span | None = environ.get(_CONTRIB_SPAN_KEY)
-    if span is None:
-        span = trace.get_current_span()
-        if getattr(span, "kind", None) is not SpanKind.SERVER:
-            return None
-    return span if span.is_recording() else None
+    return span if span is not None and span.is_recording() else None
 
 
 def _answer(context: RequestContext, response: Response | None) -> Answer:
@@ -161,7 +164,7 @@ def _answer(context: RequestContext, response: Response | None) -> Answer:
         endpoint,
         endpoint.rpartition(".")[0],
         request.view_args,
-        _signed_in_user(context.app),
+        _signed_in_user(context),
         None if response is None or response.is_streamed else response.calculate_content_length(),
         response is not None and _allows_cookie(response),
     )
@@ -175,11 +178,12 @@ def _allows_cookie(response: Response) -> bool:
     return not cache_control or not ("public" in cache_control.lower() or "s-maxage" in cache_control.lower())
 
 
-def _signed_in_user(app: Flask) -> str:
+def _signed_in_user(context: RequestContext) -> str:
     """Return the user that Flask-Login has loaded already; looking it up would be a query of ours."""
-    if getattr(app, "login_manager", None) is None:
+    if getattr(context.app, "login_manager", None) is None:
         return ""
     user = flask.g.get("_login_user")
-    if user is None or not user.is_authenticated:
+    if user is None or user.is_anonymous:
         return ""
-    return str(user.get_id() or "")
+    # The session has the id as text. Asking an object that the app's database session has expired would load it again.
+    return str(context.session.get("_user_id") or user.get_id() or "")

@@ -23,13 +23,18 @@ def parse_address(text: str) -> str | None:
 
     Takes a port, brackets and quotes off; an IPv4 address that is mapped into IPv6 comes back as IPv4.
     """
-    text = text.strip().strip('"')
-    if text.startswith("["):
-        text = text[1:].partition("]")[0]
-    elif text.count(":") == 1:
-        text = text.partition(":")[0]
+    host, port = text.strip().strip('"'), ""
+    if host.startswith("["):
+        host, bracket, port = host[1:].partition("]")
+        if not bracket or ":" not in host or (port and not port.startswith(":")):
+            return None
+        port = port[1:]
+    elif host.count(":") == 1:
+        host, _, port = host.partition(":")
+    if port and not (port.isascii() and port.isdigit()):
+        return None
     try:
-        address = ip_address(text.partition("%")[0])
+        address = ip_address(host.partition("%")[0] if ":" in host else host)
     except ValueError:
         return None
     mapped = getattr(address, "ipv4_mapped", None)
@@ -65,7 +70,9 @@ class AddressResolver:
         client = parse_address(facts.peer_address) or ""
         if self._believes_nobody or not facts.forwarded_for or not self.is_trusted(facts.peer_address):
             return client
-        for position, element in enumerate(reversed(facts.forwarded_for.split(",")[-_MAX_ELEMENTS:]), 1):
+        # Cut from the right: what a hostile client put at the left is not even split.
+        elements = facts.forwarded_for.rsplit(",", _MAX_ELEMENTS)[-_MAX_ELEMENTS:]
+        for position, element in enumerate(reversed(elements), 1):
             address = parse_address(element) if len(element) <= _LONGEST_ELEMENT else None
             if address is None:
                 return client

@@ -16,6 +16,8 @@ from otel_usage.wiring import runtime
 
 logger = logging.getLogger(__name__)
 
+_MIN_VALUE, _MAX_VALUE = -(2**63), 2**63 - 1
+
 _misuse_log = LogThrottle()
 
 
@@ -102,7 +104,7 @@ def increment(obj: object, counter: str, value: int = 1) -> None:
         {
             **_object_attributes(object_type, object_id),
             names.COUNTER_NAME: bounded(str(counter), names.MAX_NAME),
-            names.COUNTER_VALUE: int(value),
+            names.COUNTER_VALUE: min(max(int(value), _MIN_VALUE), _MAX_VALUE),
         },
     )
 

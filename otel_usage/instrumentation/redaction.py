@@ -16,6 +16,7 @@ _SECRET_PARAMETER = re.compile(
     r"|password|passwd|pwd|secret|client_secret|api_key|apikey|access_key|auth|authorization"
     r"|session|sessionid|session_id)=[^&;#]*"
 )
+_USER_AND_PASSWORD = re.compile(r"(?<=://)[^/?#]*@")
 _LONGEST_SEARCHED = 4 * MAX_TEXT
 
 
@@ -34,8 +35,4 @@ def redact_query(query: str) -> str:
 
 def redact_url(url: str) -> str:
     """Return a URL without user and password, and with the values of secret parameters replaced."""
-    if "@" in url:
-        scheme, separator, rest = url.partition("://")
-        authority, slash, path = rest.partition("/")
-        url = f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
-    return redact_query(url)
+    return redact_query(_USER_AND_PASSWORD.sub("", url[:_LONGEST_SEARCHED]) if "@" in url else url)

@@ -11,7 +11,11 @@ import re
 import time
 from collections.abc import Mapping
 from contextvars import ContextVar
+from datetime import date
+from decimal import Decimal
+from pathlib import PurePath
 from typing import NamedTuple
+from uuid import UUID
 
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
@@ -19,7 +23,7 @@ from opentelemetry.trace import Span, SpanKind, Tracer
 
 from otel_usage import attributes as names
 from otel_usage.instrumentation.address import AddressPolicy, AddressResolver
-from otel_usage.instrumentation.redaction import bounded, redact_query, redact_url
+from otel_usage.instrumentation.redaction import REDACTED, bounded, redact_query, redact_url
 from otel_usage.model import AttributeValue, RequestFacts
 from otel_usage.visits.cookie import CookieVisitManager, VisitState
 from otel_usage.visits.keys import SecretSource
@@ -32,6 +36,8 @@ _SHOWN_ON_REQUEST = frozenset({names.OBJECT_VIEWED, names.STAGE_REACHED, names.C
 """Events whose last one the request span carries too, for those who read traces."""
 
 _OLD_NAMES_OF_ADDRESS = ("net.peer.ip", "net.sock.peer.addr")
+_CAPTURED_ADDRESSES = ("http.request.header.x_forwarded_for", "http.request.header.x_real_ip")
+"""As contrib writes the headers that it was told to capture."""
 _OLD_NAMES_OF_URL = ("http.url", "http.target", "url.full")
 
 
@@ -142,6 +148,15 @@ def make_event_span(
     span.end(end_time=timestamp_ns)
 
 
+def _argument_text(value: object) -> str:
+    """Return a view argument as text; an object that a converter loaded gives its type alone.
+
+    Its text may take a query to make, and may say more of it than the URL did.
+    """
+    is_plain = isinstance(value, (str, int, float, Decimal, UUID, date, PurePath))
+    return bounded(str(value) if is_plain else type(value).__name__, names.MAX_TEXT)
+
+
 class RequestTracker:
     """Follows the requests of one app, with the secret of that app."""
 
@@ -182,6 +197,14 @@ class RequestTracker:
         if tracked.is_finished:
             return ""
         tracked.is_finished = True
+        try:
+            self._annotate(tracked, answer, span)
+        except Exception:
+            self.runtime.accounting.add_refused("internal_error")
+            raise
+        return tracked.state.set_cookie if tracked.state and answer.allows_cookie else ""
+
+    def _annotate(self, tracked: TrackedRequest, answer: Answer, span: Span | None) -> None:
         attributes = self._request_attributes(tracked, answer)
         for event in tracked.collected:
             if event.name in _SHOWN_ON_REQUEST:
@@ -193,7 +216,6 @@ class RequestTracker:
             span.set_attributes(attributes)
             tracked.span_context = trace.set_span_in_context(span)
         tracked.make_collected_spans()
-        return tracked.state.set_cookie if tracked.state and answer.allows_cookie else ""
 
     def leave(self, tracked: TrackedRequest) -> None:
         """Forget the request; what runs next in this thread belongs to another one."""
@@ -213,7 +235,9 @@ class RequestTracker:
         if facts.traceparent and not facts.cookie and not facts.user_agent.startswith("Mozilla/"):
             return None  # another service calls, nobody visits
         is_https = facts.scheme == "https" or (
-            facts.forwarded_proto == "https" and self._resolver.is_trusted(facts.peer_address)
+            # A chain of proxies makes a list, the client's own protocol first.
+            facts.forwarded_proto.partition(",")[0].strip().lower() == "https"
+            and self._resolver.is_trusted(facts.peer_address)
         )
         return self._visits.visit_for_request(facts, is_https=is_https)
 
@@ -251,7 +275,7 @@ class RequestTracker:
             attributes[names.RESPONSE_SIZE] = answer.response_size
         if answer.view_arguments:
             for name, value in list(answer.view_arguments.items())[: names.MAX_PROPERTIES]:
-                attributes[names.VIEW_ARGUMENT_PREFIX + name] = bounded(str(value), names.MAX_TEXT)
+                attributes[names.VIEW_ARGUMENT_PREFIX + name] = _argument_text(value)
         if self._policy.keeps_everything:
             attributes[names.PEER_ADDRESS] = facts.peer_address
             if facts.forwarded_for:
@@ -283,6 +307,9 @@ class RequestTracker:
             for name in _OLD_NAMES_OF_ADDRESS:
                 if name in present:
                     attributes[name] = attributes[names.CLIENT_ADDRESS]
+            for name in _CAPTURED_ADDRESSES:
+                if name in present:
+                    attributes[name] = [REDACTED]
         # Short of a secret in it, the URL that others wrote is the one that we keep, and may stay.
         if names.QUERY in attributes:
             for name in _OLD_NAMES_OF_URL:

@@ -45,7 +45,10 @@ def to_text(value: object, limit: int) -> str:
         return "true" if value else "false"
     if isinstance(value, (list, tuple)):
         value = ",".join(to_text(part, limit) for part in value[:100])
-    text = str(value)[:limit]
+    try:
+        text = str(value)[:limit]
+    except ValueError:  # Python writes no integer of more than 4,300 digits
+        return ""
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
@@ -109,7 +112,7 @@ def _to_integer(value: object, low: int, high: int) -> int:
     if isinstance(value, (bool, float)):
         value = int(value) if value == value and abs(value) < 1e18 else 0
     elif isinstance(value, str):
-        value = int(value) if value.isascii() and value.lstrip("-").isdigit() and len(value) < 20 else 0
+        value = int(value) if value.isascii() and value.removeprefix("-").isdigit() and len(value) < 21 else 0
     return min(max(value, low), high) if isinstance(value, int) else 0
 
 

@@ -117,7 +117,8 @@ class BatchWorker:
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout_seconds)
-        left = self._give_up_queue()
+        # What is under way may still arrive, but nobody will know.
+        left = self._give_up_queue() + self._in_flight
         if left:
             logger.warning("Shutting down with %d usage events that could not be sent", left)
 
@@ -197,8 +198,29 @@ class BatchWorker:
         if not events:
             return
         self._batch_number += 1
-        batch = self._exporter.freeze(events, f"{self._batch_prefix}-{self._batch_number}")
-        self._send_until_settled(batch)
+        batch = self._freeze(events, f"{self._batch_prefix}-{self._batch_number}")
+        if batch is not None:
+            self._send_until_settled(batch)
+
+    def _freeze(self, events: list[Event], token: str) -> Batch | None:
+        """Return the batch, without the events that the exporter cannot write down; None when that is all of them."""
+        try:
+            return self._exporter.freeze(events, token)
+        except Exception as error:
+            self._failure_log.log(
+                logger, logging.ERROR, "A usage event could not be written down: %s", describe_error(error)
+            )
+        good = [event for event in events if self._can_freeze(event, token)]
+        self._accounting.settle_rejected("malformed", len(events) - len(good))
+        self._in_flight = len(good)
+        return self._exporter.freeze(good, token) if good else None
+
+    def _can_freeze(self, event: Event, token: str) -> bool:
+        try:
+            self._exporter.freeze([event], token)
+        except Exception:
+            return False
+        return True
 
     def _send_until_settled(self, batch: Batch) -> None:
         delay_seconds = _FIRST_RETRY_SECONDS

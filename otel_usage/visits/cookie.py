@@ -17,6 +17,7 @@ from email.utils import formatdate
 from hashlib import blake2b
 from typing import NamedTuple
 
+from otel_usage.log_throttle import LogThrottle
 from otel_usage.model import RequestFacts
 from otel_usage.settings import Settings
 from otel_usage.visits.keys import derive_key, key_generator
@@ -76,7 +77,8 @@ class CookieVisitManager:
         self._clock_ms = clock_ms
         self._secure = settings.cookie_secure
         self._expires_after_seconds, self._tail = _cookie_attributes(settings)
-        self._foreign_cookies: OrderedDict[str, int] = OrderedDict()
+        self._foreign_cookies: OrderedDict[bytes, int] = OrderedDict()
+        self._foreign_log = LogThrottle()
 
     def visit_for_request(self, facts: RequestFacts, *, is_https: bool) -> VisitState:
         """Return the visit of a request: the one that its cookie names while it lasts, else a new one."""
@@ -86,7 +88,7 @@ class CookieVisitManager:
             return self._open(key_generator.new_key(), now_ms, is_https)
         if not ticket.is_authentic:
             if ticket.key_id != self._key_id and self._is_fresh(ticket, now_ms):
-                self._note_foreign_cookie(facts.peer_address)
+                self._note_foreign_cookie(ticket.visitor)
                 # Another service's visit: replacing its cookie would end it, and ours with the next answer.
                 return VisitState(self._open(key_generator.new_key(), now_ms, is_https).visit, "")
             return self._open(key_generator.new_key(), now_ms, is_https)
@@ -163,13 +165,16 @@ class CookieVisitManager:
         secure = "; Secure" if self._secure == "true" or (self._secure == "auto" and is_https) else ""
         return f"{self._prefix}{value}{self._tail}{expires}{secure}"
 
-    def _note_foreign_cookie(self, peer_address: str) -> None:
-        count = self._foreign_cookies.pop(peer_address, 0) + 1
-        self._foreign_cookies[peer_address] = count
+    def _note_foreign_cookie(self, visitor: bytes) -> None:
+        # By the visitor that the cookie names: behind a proxy all clients have one address.
+        count = self._foreign_cookies.pop(visitor, 0) + 1
+        self._foreign_cookies[visitor] = count
         if len(self._foreign_cookies) > _MAX_FOREIGN_CLIENTS:
             self._foreign_cookies.popitem(last=False)
         if count == _FOREIGN_WARNING_AT:
-            logger.warning(
+            self._foreign_log.log(
+                logger,
+                logging.WARNING,
                 "A client has sent %d visit cookies in a row that another key signed. If several hosts or services "
                 "answer for this domain, give them one OTEL_USAGE_SECRET, or each its own OTEL_USAGE_COOKIE_NAME.",
                 count,

@@ -8,11 +8,12 @@ import logging
 import os
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from otel_usage.clickhouse import ClickHouse, connect
+from otel_usage.clickhouse import ClickHouse, connect, parse_dsn
 from otel_usage.errors import (
     ClickHouseError,
     ClickHouseUnavailable,
@@ -20,7 +21,7 @@ from otel_usage.errors import (
     RejectedBatch,
     SettingError,
 )
-from otel_usage.log_throttle import LogThrottle
+from otel_usage.log_throttle import LogThrottle, describe_error
 from otel_usage.model import Event
 from otel_usage.pipeline.events import EventMaker, is_usage_span
 from otel_usage.pipeline.exporters import Batch
@@ -49,7 +50,7 @@ class ClickHouseSpanExporter(SpanExporter):
         export_timeout_seconds: how long `export` tries before it gives a batch up.
 
     Raises:
-        SettingError: there is no DSN.
+        SettingError: there is no DSN, or it cannot be used.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class ClickHouseSpanExporter(SpanExporter):
                 "ClickHouseSpanExporter has no DSN. Pass dsn= or set OTEL_USAGE_DSN, "
                 "for example to http://localhost:8123/otel_usage"
             )
+        parse_dsn(dsn)  # raises here, where somebody reads it, rather than at each batch
         self._dsn = dsn
         self._make_events = EventMaker(funnels)
         self._export_timeout_seconds = export_timeout_seconds
@@ -90,7 +92,7 @@ class ClickHouseSpanExporter(SpanExporter):
     def set_aside(self, batch: Batch, reason: str) -> None:
         """Insert the batch's events into `rejected_events`."""
         now_ns = time.time_ns()
-        columns = [
+        columns: list[list[Any]] = [
             [now_ns] * len(batch.events),
             [reason] * len(batch.events),
             [event.id for event in batch.events],
@@ -126,7 +128,7 @@ class ClickHouseSpanExporter(SpanExporter):
         if self._is_shut_down:
             logger.warning("Exporter already shut down, dropping %d spans", len(spans))
             return SpanExportResult.FAILURE
-        events = [event for span in spans if is_usage_span(span) for event in self._make_events(span)]
+        events = self._events_of(spans)
         if not events:
             return SpanExportResult.SUCCESS
         token = hashlib.sha256(b"".join(event.trace_id + event.span_id for event in events)).hexdigest()
@@ -136,6 +138,18 @@ class ClickHouseSpanExporter(SpanExporter):
             self._failure_log.log(logger, logging.ERROR, "Lost %d usage events: %s", len(events), error)
             return SpanExportResult.FAILURE
         return SpanExportResult.SUCCESS
+
+    def _events_of(self, spans: Sequence[ReadableSpan]) -> list[Event]:
+        events: list[Event] = []
+        for span in spans:
+            if is_usage_span(span):
+                try:
+                    events += self._make_events(span)
+                except Exception as error:
+                    self._failure_log.log(
+                        logger, logging.ERROR, "A usage event could not be made: %s", describe_error(error)
+                    )
+        return events
 
     def shutdown(self) -> None:
         """Refuse further spans and give back the connections."""
