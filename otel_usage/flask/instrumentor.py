@@ -15,7 +15,7 @@ from flask import (
     request_tearing_down,
 )
 from flask.ctx import RequestContext
-from flask.globals import _cv_request, request_ctx
+from flask.globals import _cv_request
 from opentelemetry import trace
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # mypy 2.4 loses the name
 from opentelemetry.trace import Span, SpanKind
@@ -65,7 +65,7 @@ def _request_started(sender: Flask, **extra: Any) -> None:
     tracker = _tracker_of(sender)
     if tracker is None:
         return
-    context: RequestContext = request_ctx._get_current_object()  # type: ignore[attr-defined]
+    context: RequestContext = _cv_request.get()
     environ = context.request.environ
     tracked = tracker.begin(read_wsgi_request(environ, tracker.runtime.settings))
     if tracked is not None:
@@ -165,17 +165,23 @@ def _answer(context: RequestContext, response: Response | None) -> Answer:
         endpoint.rpartition(".")[0],
         request.view_args,
         _signed_in_user(context),
-        None if response is None or response.is_streamed else response.calculate_content_length(),
+        None if response is None else _body_size(response),
         response is not None and _allows_cookie(response),
     )
+
+
+def _body_size(response: Response) -> int | None:
+    # Error pages and files are streams too, of a size that their header knows.
+    return response.content_length if response.is_streamed else response.calculate_content_length()
 
 
 def _allows_cookie(response: Response) -> bool:
     """Return False where a shared cache would hand one visitor's cookie to others."""
     if response.status_code == _NOT_MODIFIED:
         return False
-    cache_control = response.headers.get("Cache-Control")
-    return not cache_control or not ("public" in cache_control.lower() or "s-maxage" in cache_control.lower())
+    # Not `get`: werkzeug builds an exception for each header that is not there.
+    cache_control = ",".join(response.headers.getlist("Cache-Control")).lower()
+    return "public" not in cache_control and "s-maxage" not in cache_control
 
 
 def _signed_in_user(context: RequestContext) -> str:
