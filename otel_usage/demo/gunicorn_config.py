@@ -1,0 +1,6 @@
+"""Settings of the demo's gunicorn that stand in a file, because gunicorn skips names in it that it does not know."""
+
+# As an option, it would stop the versions that have no such socket. It belongs into nobody's home directory.
+control_socket_disable = True
+# An access log may hold longer targets than the 4,094 bytes that gunicorn takes by default.
+limit_request_line = 8190
