@@ -1,0 +1,46 @@
+"""Cookie headers for the tests of visits: made by a real manager, then sent back, bent or broken."""
+
+from __future__ import annotations
+
+from http.cookies import Morsel, SimpleCookie
+
+from otel_usage.model import RequestFacts
+from otel_usage.settings import Settings
+from otel_usage.visits.cookie import CookieVisitManager, VisitState
+
+SECRET = "the app's own secret"
+
+
+class Clock:
+    """Milliseconds since the epoch, moved by hand."""
+
+    def __init__(self, now_ms: float = 1_800_000_000_000) -> None:
+        self.now_ms = now_ms
+
+    def __call__(self) -> int:
+        return int(self.now_ms)
+
+    def move(self, seconds: float) -> None:
+        self.now_ms += seconds * 1000
+
+
+def build_manager(clock: Clock, secret: str | bytes = SECRET, **settings: object) -> CookieVisitManager:
+    return CookieVisitManager(Settings.load({}, **settings), secret, clock)
+
+
+def visit(manager: CookieVisitManager, header: str = "", peer: str = "192.0.2.1") -> VisitState:
+    """Ask for the visit of a plain HTTP request with this Cookie header."""
+    facts = RequestFacts("GET", "http", "shop.example", "/", "", peer, cookie=header)
+    return manager.visit_for_request(facts, is_https=False)
+
+
+def read(set_cookie: str) -> Morsel[str]:
+    """Return the one cookie of a Set-Cookie value, as a browser reads it."""
+    (morsel,) = SimpleCookie(set_cookie).values()
+    return morsel
+
+
+def returned(state: VisitState) -> str:
+    """Return the Cookie header of a browser that took the cookie."""
+    morsel = read(state.set_cookie)
+    return f"{morsel.key}={morsel.value}"
