@@ -146,12 +146,17 @@ def _tracker_of(app: Flask) -> RequestTracker | None:
 
 def _request_span(environ: WSGIEnvironment) -> Span | None:
     """Return the recording span of this request: contrib's, or that of a WSGI middleware around the app."""
-    current = trace.get_current_span()
-    if getattr(current, "kind", None) is SpanKind.SERVER and current.is_recording():
-        return current
-    # The view has left a span of its own open, or contrib made this one INTERNAL because an outer span is there.
     span: Span | None = environ.get(_CONTRIB_SPAN_KEY)
+    if not _is_request_span(span):
+        current = trace.get_current_span()
+        if _is_request_span(current):
+            return current
+    # Contrib makes its span INTERNAL where an outer one is there.
     return span if span is not None and span.is_recording() else None
+
+
+def _is_request_span(span: Span | None) -> bool:
+    return getattr(span, "kind", None) is SpanKind.SERVER and span is not None and span.is_recording()
 
 
 def _answer(context: RequestContext, response: Response | None) -> Answer:
@@ -179,9 +184,13 @@ def _allows_cookie(response: Response) -> bool:
     """Return False where a shared cache would hand one visitor's cookie to others."""
     if response.status_code == _NOT_MODIFIED:
         return False
-    # Not `get`: werkzeug builds an exception for each header that is not there.
-    cache_control = ",".join(response.headers.getlist("Cache-Control")).lower()
-    return "public" not in cache_control and "s-maxage" not in cache_control
+    # Not `headers.get`: werkzeug builds an exception for a header that is not there.
+    for name, value in response.headers:
+        if len(name) == 13 and name.lower() == "cache-control":
+            directives = value.lower()
+            if "public" in directives or "s-maxage" in directives:
+                return False
+    return True
 
 
 def _signed_in_user(context: RequestContext) -> str:

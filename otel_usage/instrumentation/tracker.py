@@ -7,7 +7,6 @@ keeps from the app.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -72,7 +71,7 @@ class TrackedRequest:
         "inherited",
         "is_finished",
         "is_left_at_close",
-        "span_context",
+        "span",
         "start_ns",
         "state",
         "tracer",
@@ -88,7 +87,7 @@ class TrackedRequest:
         self.is_left_at_close = False
         """The body is a stream: the request is current until the server closes it."""
         self.inherited: dict[str, AttributeValue] = {}
-        self.span_context: Context | None = None
+        self.span: Span | None = None
 
     @property
     def visit(self) -> Visit | None:
@@ -120,7 +119,7 @@ class TrackedRequest:
             event.name,
             event.timestamp_ns,
             {**self.inherited, **event.attributes},
-            self.span_context,
+            trace.set_span_in_context(self.span) if self.span is not None else None,
         )
 
 
@@ -214,7 +213,7 @@ class RequestTracker:
         else:
             self._hide_what_others_wrote(span, attributes)
             span.set_attributes(attributes)
-            tracked.span_context = trace.set_span_in_context(span)
+            tracked.span = span
         tracked.make_collected_spans()
 
     def leave(self, tracked: TrackedRequest) -> None:
@@ -223,8 +222,9 @@ class RequestTracker:
             _current_request.set(None)
 
     def _reason_to_filter(self, path: str) -> str:
-        if any(pattern.search(path) for pattern in self._excluded):
-            return "excluded_url"
+        for pattern in self._excluded:
+            if pattern.search(path):
+                return "excluded_url"
         if self._included and not any(pattern.search(path) for pattern in self._included):
             return "not_included_url"
         return ""
@@ -260,9 +260,8 @@ class RequestTracker:
         if facts.referrer:
             attributes[names.REFERRER_URL] = bounded(redact_url(facts.referrer), names.MAX_TEXT)
         if facts.accept_language:
-            attributes[names.LANGUAGE] = bounded(
-                re.split("[,;]", facts.accept_language, maxsplit=1)[0].strip(), 35
-            )
+            first = facts.accept_language.partition(",")[0].partition(";")[0]
+            attributes[names.LANGUAGE] = bounded(first.strip(), 35)
         if facts.has_authorization:
             attributes[names.HAS_AUTHORIZATION] = True
         if answer.route:
@@ -301,6 +300,8 @@ class RequestTracker:
 
     def _hide_what_others_wrote(self, span: Span, attributes: dict[str, AttributeValue]) -> None:
         """Overwrite the address and the URL that the framework's instrumentation put on the span in full."""
+        if self._policy.keeps_everything and names.QUERY not in attributes:
+            return
         present: Mapping[str, object] = getattr(span, "attributes", None) or {}
         if not self._policy.keeps_everything:
             attributes[names.PEER_ADDRESS] = attributes[names.CLIENT_ADDRESS]
@@ -330,5 +331,5 @@ class RequestTracker:
             attributes=attributes,
             start_time=tracked.start_ns,
         )
-        tracked.span_context = trace.set_span_in_context(span)
+        tracked.span = span
         span.end()

@@ -71,9 +71,13 @@ class CookieVisitManager:
         self._prefix = settings.cookie_name + "="
         self._timeout_ms = settings.visit_timeout_seconds * 1000
         self._resend_after_ms = min(_RESEND_AFTER_MS, self._timeout_ms / 20)
-        self._key = derive_key(secret, "visit cookie")
+        key = derive_key(secret, "visit cookie")
+        # A third of the time of HMAC-SHA256, and much less when OpenSSL has left the processor's caches. The key
+        # is worked in once; each signature goes on from a copy.
+        self._keyed_hash = blake2b(digest_size=_LENGTH - _SIGNED_END, key=key)
         # Tells our cookies from those of another service on the same domain, whatever key that one has.
         self._key_id = derive_key(secret, "visit cookie key id")[: _KEY_ID_END - 1]
+        self._head = _VERSION + self._key_id
         self._clock_ms = clock_ms
         self._secure = settings.cookie_secure
         self._expires_after_seconds, self._tail = _cookie_attributes(settings)
@@ -142,28 +146,20 @@ class CookieVisitManager:
         )
 
     def _sign(self, signed: bytes) -> bytes:
-        # A third of the time of HMAC-SHA256, and much less when OpenSSL has left the processor's caches.
-        return blake2b(signed, digest_size=_LENGTH - _SIGNED_END, key=self._key).digest()
+        keyed_hash = self._keyed_hash.copy()
+        keyed_hash.update(signed)
+        return keyed_hash.digest()
 
     def _write(self, visitor: bytes, visit: bytes, started_ms: int, seen_ms: int, is_https: bool) -> str:
-        signed = b"".join(
-            (
-                _VERSION,
-                self._key_id,
-                visitor,
-                visit,
-                started_ms.to_bytes(6, "big"),
-                seen_ms.to_bytes(6, "big"),
-            )
-        )
-        value = urlsafe_b64encode(signed + self._sign(signed)).rstrip(b"=").decode("ascii")
-        expires = (
-            f"; Expires={formatdate(seen_ms / 1000 + self._expires_after_seconds, usegmt=True)}"
-            if self._expires_after_seconds
-            else ""
-        )
-        secure = "; Secure" if self._secure == "true" or (self._secure == "auto" and is_https) else ""
-        return f"{self._prefix}{value}{self._tail}{expires}{secure}"
+        # Both times in one number of 12 bytes.
+        signed = self._head + visitor + visit + (started_ms << 48 | seen_ms).to_bytes(12, "big")
+        value = urlsafe_b64encode(signed + self._sign(signed)).decode("ascii")[:_TEXT_LENGTH]
+        cookie = f"{self._prefix}{value}{self._tail}"
+        if self._expires_after_seconds:
+            cookie += f"; Expires={formatdate(seen_ms / 1000 + self._expires_after_seconds, usegmt=True)}"
+        if self._secure == "true" or (is_https and self._secure == "auto"):
+            cookie += "; Secure"
+        return cookie
 
     def _note_foreign_cookie(self, visitor: bytes) -> None:
         # By the visitor that the cookie names: behind a proxy all clients have one address.

@@ -1,0 +1,1 @@
+"""Benchmarks: tables of ratios between variants that ran interleaved on the same machine. None passes or fails."""

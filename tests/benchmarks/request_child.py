@@ -1,0 +1,175 @@
+"""One variant of the request benchmark, in a process of its own: a Flask app, timed requests, JSON on stdout."""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+from opentelemetry import trace
+from opentelemetry.instrumentation.flask import FlaskInstrumentor
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, ParentBasedTraceIdRatio
+from werkzeug.test import EnvironBuilder
+
+from otel_usage.flask import FlaskUsageInstrumentor
+from otel_usage.model import Event
+from otel_usage.pipeline.exporters import Batch, EventExporter
+from otel_usage.pipeline.processor import UsageSpanProcessor
+from otel_usage.pipeline.sampler import wrap_sampler
+from otel_usage.wiring import configure
+from tests.benchmarks.measure import quantile
+
+BROWSER = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"
+COOKIE = "otel_usage_visit"
+WARM_UP = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What is switched on, and which request is sent."""
+
+    contrib: bool = False
+    ratio: float | None = None
+    """Share of traces that is sampled; None is an app without the SDK."""
+    usage: str = ""
+    """Empty without otel_usage; `discard` throws batches away, anything else is a DSN."""
+    request: str = "plain"
+    """`plain`, `returning` (sends the visit cookie back), `proxy` (behind a trusted one), `query`."""
+
+
+class NoExporter(SpanExporter):
+    """Takes spans and does nothing with them."""
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        return SpanExportResult.SUCCESS
+
+
+class DiscardingExporter:
+    """Throws batches away: what is left is the cost of making them."""
+
+    def freeze(self, events: Sequence[Event], token: str) -> Batch:
+        return Batch(token, events, None)
+
+    def send(self, batch: Batch) -> None:
+        pass
+
+    def set_aside(self, batch: Batch, reason: str) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def build_client(variant: Variant) -> FlaskClient:
+    """Return a client of a small app, instrumented the way the launcher does it."""
+    if variant.ratio is not None:
+        set_up_sdk(variant)
+    if variant.contrib:
+        FlaskInstrumentor().instrument()
+    if variant.usage:
+        FlaskUsageInstrumentor().instrument()
+    # Through the module: contrib replaces the class, and only apps made after that are instrumented.
+    import flask
+
+    return build_app(flask.Flask).test_client(use_cookies=False)
+
+
+def build_app(flask_class: type[Flask]) -> Flask:
+    app = flask_class("shop")
+    app.secret_key = "benchmark"
+
+    @app.get("/item/<int:number>")
+    def item(number: int) -> str:
+        return f"item {number}"
+
+    return app
+
+
+def set_up_sdk(variant: Variant) -> None:
+    ratio = variant.ratio if variant.ratio is not None else 1.0
+    root = ParentBased(ALWAYS_ON) if ratio == 1.0 else ParentBasedTraceIdRatio(ratio)
+    provider = TracerProvider(sampler=root, resource=Resource({"service.name": "shop"}))
+    provider.add_span_processor(BatchSpanProcessor(NoExporter()))
+    trace.set_tracer_provider(provider)
+    if not variant.usage:
+        return
+    proxies = {"trusted_proxies": "10.0.0.0/8"} if variant.request == "proxy" else {}
+    configure(exporter="none", **proxies)
+    # `configure` knows exporters by name; this is what it does with one.
+    provider.sampler = wrap_sampler(root)
+    provider.add_span_processor(UsageSpanProcessor(_exporter(variant.usage)))
+
+
+def _exporter(usage: str) -> EventExporter:
+    if usage == "discard":
+        return DiscardingExporter()
+    from otel_usage.pipeline.exporters.clickhouse import ClickHouseSpanExporter
+
+    return ClickHouseSpanExporter(usage)
+
+
+def build_environ(client: FlaskClient, request: str) -> dict[str, Any]:
+    """Return the WSGI environment of the request, made once: building it is not what is measured."""
+    headers = {"User-Agent": BROWSER, "Accept-Language": "de-CH,de;q=0.9,en;q=0.8", "Accept": "text/html"}
+    path, peer = "/item/7", "203.0.113.7"
+    if request == "proxy":
+        peer, headers["X-Forwarded-For"] = "10.0.0.9", "198.51.100.4, 10.0.0.8"
+        headers["X-Forwarded-Proto"] = "https"
+    if request == "query":
+        path += "?utm_source=news&utm_campaign=spring&page=2"
+        headers["Referer"] = "https://search.example.org/find?q=shoes"
+    if request == "returning":
+        headers["Cookie"] = f"theme=dark; {COOKIE}={_fresh_cookie(client, headers)}"
+    return EnvironBuilder(path, headers=headers, environ_base={"REMOTE_ADDR": peer}).get_environ()
+
+
+def _fresh_cookie(client: FlaskClient, headers: dict[str, str]) -> str:
+    for value in client.get("/item/7", headers=headers).headers.getlist("Set-Cookie"):
+        if value.startswith(COOKIE + "="):
+            return value.partition("=")[2].partition(";")[0]
+    return "none"
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    # A collection that falls on one variant by chance is larger than what is measured.
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+def measure(variant: Variant, requests: int) -> dict[str, float]:
+    """Return `p50_us`, `p99_us` and `cpu_us` per request, the last with all threads."""
+    client = build_client(variant)
+    environ = build_environ(client, variant.request)
+    durations = []
+    for _ in range(WARM_UP):
+        client.open(environ).close()
+    with _without_collector():
+        cpu = time.process_time_ns()
+        for _ in range(requests):
+            start = time.perf_counter_ns()
+            client.open(environ)
+            durations.append(time.perf_counter_ns() - start)
+        cpu = time.process_time_ns() - cpu
+    durations.sort()
+    return {
+        "p50_us": quantile(durations, 0.5) / 1000,
+        "p99_us": quantile(durations, 0.99) / 1000,
+        "cpu_us": cpu / requests / 1000,
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(Variant(**json.loads(sys.argv[1])), int(sys.argv[2]))))
