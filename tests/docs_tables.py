@@ -42,7 +42,9 @@ def events_table() -> str:
     rows = ["| column | type |", "| --- | --- |"]
     for _, statement in migrations():
         if "EXISTS events\n" in statement:
-            for name, type_ in re.findall(r"^    ([a-z_]+) +(\S.*?) (?:CODEC|ALIAS)", statement, re.MULTILINE):
+            for name, type_ in re.findall(
+                r"^    ([a-z_]+) +(\S.*?) (?:CODEC|ALIAS)", statement, re.MULTILINE
+            ):
                 rows.append(f"| `{name}` | `{type_}` |")
     return "\n".join(rows)
 

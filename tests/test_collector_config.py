@@ -113,7 +113,9 @@ def test_nothing_makes_new_batches_that_a_retry_could_double(path: Path) -> None
     config = read_yaml(path)
 
     assert [name for name in config["processors"] if name.partition("/")[0] == "batch"] == []
-    assert [name for name, exporter in config["exporters"].items() if "batch" in exporter["sending_queue"]] == []
+    assert [
+        name for name, exporter in config["exporters"].items() if "batch" in exporter["sending_queue"]
+    ] == []
 
 
 def test_every_image_is_pinned_to_a_full_version(compose: dict[str, Any]) -> None:
@@ -167,7 +169,11 @@ def test_a_dependency_waits_for_what_the_other_service_has(compose: dict[str, An
     }
 
     for name, condition in waits:
-        expected = "service_healthy" if "healthcheck" in services(compose)[name] else "service_completed_successfully"
+        expected = (
+            "service_healthy"
+            if "healthcheck" in services(compose)[name]
+            else "service_completed_successfully"
+        )
         assert condition == expected, name
 
 
