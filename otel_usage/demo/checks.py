@@ -216,4 +216,5 @@ def _check_funnels(stored: Stored, truth: Truth) -> list[Check]:
         share = f", conversion {found[-1] / found[0]:.1%}" if found[0] else ""
         numbers = f"sent {' > '.join(map(str, sent))}, stored {' > '.join(map(str, found))}{share}"
         checks.append(Check(f"funnel {funnel}", sent == found, numbers))
-    return checks
+    reached = stored.counts("SELECT funnel, stage, count() FROM funnel_stages GROUP BY funnel, stage")
+    return [*checks, compare_counts("funnel_stages", truth.visits_by_stage, reached)]

@@ -35,7 +35,9 @@ class Truth:
     visits_by_agent: Counter[AgentKey] = field(default_factory=Counter)
     visits_by_campaign: Counter[str] = field(default_factory=Counter)
     stage_visits: dict[str, list[int]] = field(default_factory=dict)
-    """By funnel: visits that reached each stage after all stages before it."""
+    """By funnel: visits of people that reached each stage after all stages before it."""
+    visits_by_stage: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By (funnel, stage): visits that reached the stage at all, those of robots too."""
     product_views: Counter[str] = field(default_factory=Counter)
     app_events: Counter[str] = field(default_factory=Counter)
     """The shop's own events by name."""
@@ -97,7 +99,8 @@ def _count_visits(truth: Truth, visitor: Visitor) -> None:
     for visit in visits:
         truth.confirmed_visits += len(visit) > 1
         truth.visits_by_campaign[visit[0].campaign] += 1
-        for funnel, stages in FUNNELS.items():
+        truth.visits_by_stage.update({stage for request in visit for stage in request.stages})
+        for funnel, stages in () if agent.is_bot else FUNNELS.items():
             for index in range(_stages_in_order(visit, funnel, stages)):
                 truth.stage_visits[funnel][index] += 1
 

@@ -150,3 +150,10 @@ def test_who_opts_out_has_requests_and_no_visit() -> None:
 
     assert (truth.requests, truth.requests_without_visit, truth.visits) == (2, 2, 0)
     assert truth.stage_visits["purchase"][0] == 0
+
+
+def test_a_robot_enters_no_funnel_though_it_reaches_stages() -> None:
+    truth = measure([build_visitor([request("shop")], agent=CRAWLERS[0], keeps_cookies=False)])
+
+    assert truth.stage_visits["purchase"][0] == 0
+    assert truth.visits_by_stage == {("purchase", "shop"): 1}
