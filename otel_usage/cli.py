@@ -1,0 +1,219 @@
+"""The command line: `otel-usage COMMAND`.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage. An error is one line on stderr; `--debug` adds the traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from otel_usage import __version__
+from otel_usage.clickhouse import DEFAULT_DSN, connect
+from otel_usage.errors import OtelUsageError, SettingError
+from otel_usage.reports import REPORTS, ReportParameters, run_report
+from otel_usage.reports.output import FORMATS, write_result
+from otel_usage.reports.period import parse_period
+from otel_usage.settings import Settings, describe
+
+_DSN_HELP = f"ClickHouse; default: OTEL_USAGE_DSN, else {DEFAULT_DSN}"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="otel-usage", message="%(prog)s %(version)s")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def cli(debug: bool) -> None:
+    """Usage analytics out of your app's own OpenTelemetry spans."""
+
+
+@cli.command()
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("otel-usage-data"),
+    show_default=True,
+    help="Directory of the data; made if it is missing.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--http-port", type=click.IntRange(0, 65535), default=8123, show_default=True, help="ClickHouse HTTP."
+)
+@click.option(
+    "--otlp-port", type=click.IntRange(0, 65535), default=4318, show_default=True, help="OTLP/HTTP."
+)
+@click.option(
+    "--allow-host", multiple=True, metavar="NAME", help="Accept this Host header too; may be repeated."
+)
+def serve(data: Path, host: str, http_port: int, otlp_port: int, allow_host: tuple[str, ...]) -> int:
+    """Run the embedded ClickHouse with an OTLP receiver, on loopback."""
+    from otel_usage.server.serve import ServeOptions
+    from otel_usage.server.serve import serve as run_server
+
+    return run_server(
+        ServeOptions(data=data, host=host, http_port=http_port, otlp_port=otlp_port, allowed_hosts=allow_host)
+    )
+
+
+@cli.command()
+@click.option("--dsn", help=_DSN_HELP)
+@click.option("--dry-run", is_flag=True, help="Print the statements instead of running them.")
+def migrate(dsn: str | None, dry_run: bool) -> int:
+    """Create the tables and views, or bring them up to date. Repeatable."""
+    from otel_usage.schema import migrate as run_migrations
+
+    settings = Settings.load()
+    client = connect(_dsn_in_force(dsn), create_database=not dry_run)
+    try:
+        report = run_migrations(client, retention_days=settings.retention_days, dry_run=dry_run)
+    finally:
+        client.close()
+    for line in report.lines():
+        click.echo(line)
+    return 0
+
+
+@cli.command()
+@click.argument("name", required=False)
+@click.option("--list", "list_reports", is_flag=True, help="Name all reports.")
+@click.option(
+    "--since",
+    default="7d",
+    show_default=True,
+    metavar="WHEN",
+    help="15m, 24h, 7d, 4w, or a date or time, UTC.",
+)
+@click.option("--until", metavar="WHEN", help="The same; default: now.")
+@click.option("--service", default="", help="One service only; default: all.")
+@click.option("--funnel", default="", help="One funnel only; default: all.")
+@click.option("--limit", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="Most rows.")
+@click.option("--format", "output_format", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option("--dsn", help=_DSN_HELP)
+def report(
+    name: str | None,
+    list_reports: bool,
+    since: str,
+    until: str | None,
+    service: str,
+    funnel: str,
+    limit: int,
+    output_format: str,
+    dsn: str | None,
+) -> int:
+    """Print a report: browsers, ips, pages, visits, funnel, events and more."""
+    if list_reports:
+        width = max(map(len, REPORTS))
+        for known in REPORTS.values():
+            click.echo(f"{known.name:{width}}  {known.description}")
+        return 0
+    if name not in REPORTS:
+        asked = f"Unknown report {name!r}, must be one of: " if name else "Which report? One of: "
+        raise click.UsageError(asked + ", ".join(REPORTS))
+    try:
+        start, end = parse_period(since, until)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    client = connect(_dsn_in_force(dsn))
+    try:
+        result = run_report(
+            client, name, ReportParameters(start, end, service=service, limit=limit, funnel=funnel)
+        )
+    finally:
+        client.close()
+    write_result(result, output_format, sys.stdout)
+    return 0
+
+
+@cli.command()
+@click.option("--format", "output_format", type=click.Choice(FORMATS), default="table", show_default=True)
+def settings(output_format: str) -> int:
+    """Print every setting: its variable, the value in force, the default, the meaning."""
+    from otel_usage.reports.model import ReportResult
+
+    rows = [(line.name, line.value, line.default, line.meaning) for line in describe(Settings.load())]
+    write_result(ReportResult(("setting", "value", "default", "meaning"), rows), output_format, sys.stdout)
+    return 0
+
+
+@cli.command()
+@click.option("--dsn", help=_DSN_HELP)
+def doctor(dsn: str | None) -> int:
+    """Check the way into ClickHouse: connection, schema, and one event there and back."""
+    from otel_usage.doctor import examine
+
+    healthy = True
+    for finding in examine(_dsn_in_force(dsn)):
+        click.echo(finding.line())
+        healthy = healthy and finding.is_good
+    return 0 if healthy else 1
+
+
+@cli.command()
+@click.option(
+    "--requests",
+    type=click.IntRange(1, 1_000_000),
+    help="Requests to send; default: 2000, or all of the log.",
+)
+@click.option("--keep", is_flag=True, help="Leave the servers running until Ctrl-C.")
+@click.option(
+    "--log",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Send the requests of an access log in combined format.",
+)
+def demo(requests: int | None, keep: bool, log: Path | None) -> int:
+    """Run a small shop, send it real traffic, print the reports and check every number."""
+    try:
+        from otel_usage.demo.run import DemoOptions, run_demo
+    except ModuleNotFoundError as error:
+        raise OtelUsageError(
+            f"demo needs {error.name}. Install it with: pip install 'otel-usage[demo]'"
+        ) from error
+
+    return run_demo(DemoOptions(requests=requests, keep=keep, log=log))
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: list[str]) -> int:
+    debug = "--debug" in arguments
+    try:
+        code: Any = cli.main(args=arguments, prog_name="otel-usage", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "otel-usage"
+        return _failed(f"{error.format_message()} (see: {where} --help)", 2, debug)
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return _failed("interrupted", 1, debug)
+    except SettingError as error:
+        return _failed(str(error), 2, debug)
+    except (OtelUsageError, click.ClickException) as error:
+        return _failed(str(error), 1, debug)
+    except BrokenPipeError:
+        # Whoever read us has enough, as `| head` does. The interpreter must not try to flush again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        return _failed(f"{type(error).__name__}: {error}. This is a bug; --debug shows where", 1, debug)
+
+
+def _failed(message: str, code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    click.echo(f"otel-usage: {' '.join(message.split())}", err=True)
+    return code
+
+
+def _dsn_in_force(dsn: str | None) -> str:
+    """Return the DSN of the option, of the environment, or the default one of `otel-usage serve`."""
+    return Settings.load(dsn=dsn).dsn or DEFAULT_DSN

@@ -1,0 +1,410 @@
+"""The one module that speaks to ClickHouse: connections, inserts that count once, queries, errors sorted.
+
+The driver is imported on the first connection, so that an app that exports elsewhere never loads it.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from otel_usage.errors import ClickHouseError, ClickHouseUnavailable, SettingError
+
+if TYPE_CHECKING:
+    from clickhouse_connect.datatypes.base import ClickHouseType
+    from clickhouse_connect.driver.client import Client
+
+DEFAULT_DATABASE = "otel_usage"
+DEFAULT_DSN = f"http://localhost:8123/{DEFAULT_DATABASE}"
+
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_HTTP_STATUS = re.compile(r"HTTP status (\d{3})")
+_SERVER_VERSION = re.compile(r"\s*\(version [^()]*(\([^()]*\))?[^()]*\)")
+_TLS_OPTIONS = frozenset({"verify", "ca_cert", "client_cert", "client_cert_key", "server_host_name"})
+_HOPELESS_STATUSES = frozenset({400, 411, 413, 414, 415, 422})
+"""Answers of a proxy, without ClickHouse's own code, that the same body will get every time."""
+
+PASSING_CODES = frozenset(
+    {
+        # The schema is missing or old: `otel-usage migrate` mends it.
+        *(16, 60, 81, 218),
+        # Too slow, too much at once, out of memory or disk, too many parts, shutting down.
+        *(159, 160, 173, 201, 202, 203, 236, 241, 243, 252, 290, 373, 394, 425, 439, 692, 745),
+        # Network, replicas, Keeper, storage behind the server.
+        *(74, 75, 76, 198, 209, 210, 225, 242, 279, 285, 286, 297, 319, 473, 499, 733, 999, 1000),
+        # Read-only for now, or the account does not fit yet: a person mends it.
+        *(164, 192, 193, 194, 195, 497, 516),
+    }
+)
+"""ClickHouse's error codes of troubles that may pass, so that the same statement may succeed later.
+
+Any other code speaks about the statement or its data, and will be the same next time.
+Source: https://github.com/ClickHouse/ClickHouse/blob/master/src/Common/ErrorCodes.cpp
+"""
+
+_EXACTLY_ONCE = {
+    # Named on every insert: servers before 25 have 0 as the default, and would count a retry twice in the views.
+    "deduplicate_blocks_in_dependent_materialized_views": 1,
+    # The answer must mean "stored", and a token does not travel through the asynchronous queue.
+    "async_insert": 0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Dsn:
+    """The parts of a DSN. Its text never shows the password."""
+
+    scheme: str
+    host: str
+    port: int
+    username: str
+    password: str
+    path: str
+    """chdb: the directory of the data; http: what a proxy wants before the query, usually empty."""
+    database: str
+    options: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        """Return where the DSN points, without user and password."""
+        place = self.path if self.scheme == "chdb" else f"{self.host}:{self.port}{self.path}"
+        return f"{self.scheme}://{place}/{self.database}"
+
+
+@dataclass(frozen=True, slots=True)
+class QueryResult:
+    """Rows of a query, with the names and ClickHouse types of their columns."""
+
+    columns: tuple[str, ...]
+    types: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+
+
+def parse_dsn(dsn: str) -> Dsn:
+    """Return the parts of `http(s)://user:password@host:port/database` or `chdb:///path/database`.
+
+    The database is the last part of the path, `otel_usage` when an HTTP DSN has none.
+
+    Raises:
+        SettingError: the DSN cannot be used. The text does not show it, for it may hold a password.
+    """
+    try:
+        parts = urlsplit(dsn)
+        port = parts.port
+    except ValueError:
+        raise _unusable_dsn() from None
+    path, _, database = parts.path.rstrip("/").rpartition("/")
+    database = unquote(database) or (DEFAULT_DATABASE if parts.scheme != "chdb" else "")
+    is_http = parts.scheme in ("http", "https") and bool(parts.hostname)
+    if not is_http and not (parts.scheme == "chdb" and not parts.netloc and path and database):
+        raise _unusable_dsn()
+    if not _IDENTIFIER.fullmatch(database):
+        raise SettingError(
+            f"The DSN names the database {database[:100]!r}, expected letters, digits and _ that do not begin with a digit"
+        )
+    options = dict(parse_qsl(parts.query))
+    unknown = sorted(options.keys() - _TLS_OPTIONS) if is_http else sorted(options)
+    if unknown:
+        raise SettingError(
+            f"The DSN has the option {unknown[0][:100]!r}, expected "
+            + (f"one of: {', '.join(sorted(_TLS_OPTIONS))}" if is_http else "none")
+        )
+    return Dsn(
+        scheme=parts.scheme,
+        host=parts.hostname or "",
+        port=port or (8443 if parts.scheme == "https" else 8123),
+        username=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        path=unquote(path),
+        database=database,
+        options=options,
+    )
+
+
+def _unusable_dsn() -> SettingError:
+    return SettingError(
+        "The DSN cannot be used, expected http(s)://user:password@host:port/database or chdb:///path/database"
+    )
+
+
+def connect(
+    dsn: str,
+    *,
+    create_database: bool = False,
+    connect_timeout_seconds: int = 5,
+    receive_timeout_seconds: int = 30,
+) -> ClickHouse:
+    """Return a connection to the DSN's database.
+
+    Args:
+        dsn: see `parse_dsn`. A `chdb` DSN opens the engine in this process, which must not fork afterwards
+            and keeps other processes out of its directory.
+        create_database: create the database first, if it is missing.
+        connect_timeout_seconds: how long a new connection may take.
+        receive_timeout_seconds: how long ClickHouse may be silent.
+
+    Raises:
+        SettingError: the DSN cannot be used.
+        ClickHouseUnavailable: nobody answers, or not yet.
+    """
+    parsed = parse_dsn(dsn)
+    timeouts: dict[str, Any] = {
+        "connect_timeout": connect_timeout_seconds,
+        "send_receive_timeout": receive_timeout_seconds,
+    }
+    with _errors_sorted(parsed):
+        if create_database:
+            server = _open(parsed, None, timeouts)
+            try:
+                # Atomic, because chDB's default engine knows neither EXCHANGE nor refreshable views.
+                server.command(f"CREATE DATABASE IF NOT EXISTS {parsed.database} ENGINE = Atomic")
+            finally:
+                server.close()
+        return ClickHouse(_open(parsed, parsed.database, timeouts), parsed)
+
+
+def _open(dsn: Dsn, database: str | None, timeouts: Mapping[str, Any]) -> Client:
+    import clickhouse_connect
+
+    common: dict[str, Any] = {
+        "database": database,
+        "settings": {"log_comment": "otel_usage"},
+        "tz_mode": "aware",
+        "show_clickhouse_errors": True,
+    }
+    if dsn.scheme == "chdb":
+        return clickhouse_connect.get_client(interface="chdb", path=dsn.path, **common)
+    options: dict[str, Any] = dict(dsn.options)
+    return clickhouse_connect.get_client(
+        interface=dsn.scheme,
+        host=dsn.host,
+        port=dsn.port,
+        username=dsn.username or None,
+        password=dsn.password,
+        proxy_path=dsn.path,
+        compress=True,
+        # Whoever calls retries, with the same token; a hidden second try would only blur the time-outs.
+        query_retries=0,
+        # A session binds all statements of a client to one at a time, and is remembered by the server.
+        autogenerate_session_id=False,
+        # The driver's common pool would be shared with a forked child, socket by socket.
+        dedicated_pool=True,
+        **timeouts,
+        **common,
+        **options,
+    )
+
+
+class ClickHouse:
+    """One connection (over HTTP: a pool of them). Made by `connect`.
+
+    Every method raises `ClickHouseUnavailable` for what may pass and `ClickHouseError` for what never will.
+    """
+
+    def __init__(self, client: Client, dsn: Dsn) -> None:
+        self._client = client
+        self.dsn = dsn
+
+    @property
+    def server_version(self) -> str:
+        """Version of the server, such as `24.8.4.13`."""
+        return str(self._client.server_version)
+
+    def insert(
+        self,
+        table: str,
+        column_names: Sequence[str],
+        column_types: Sequence[str],
+        columns: Sequence[Sequence[Any]],
+        token: str,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Insert a batch column by column, once per token.
+
+        Args:
+            table: name of a table of the database.
+            column_names: the columns that are given; others get their defaults.
+            column_types: types on the wire, which ClickHouse casts to the table's.
+            columns: one sequence of values per column, all equally long. Times are nanoseconds,
+                addresses 16 raw bytes declared `FixedString(16)`.
+            token: names the batch. The same batch sent again with it changes nothing; other rows sent with it
+                are silently lost.
+            settings: further ClickHouse settings of this insert.
+        """
+        if not columns or not len(columns[0]):
+            return
+        with _errors_sorted(self.dsn, encoding=True):
+            self._client.insert(
+                table,
+                columns,
+                column_names,
+                column_types=_wire_types(tuple(column_types)),
+                column_oriented=True,
+                settings=self._insert_settings(table, token, settings),
+            )
+
+    def insert_native(
+        self,
+        table: str,
+        column_names: Sequence[str],
+        block: bytes,
+        token: str,
+        *,
+        compression: str | None = None,
+    ) -> None:
+        """Insert rows that are in ClickHouse's Native format already; benchmarks measure the engine alone with it.
+
+        Args:
+            table: name of a table of the database.
+            column_names: the block's columns.
+            block: one or more Native blocks.
+            token: as for `insert`.
+            compression: how the block is compressed, such as `lz4`; None when it is not.
+        """
+        with _errors_sorted(self.dsn):
+            self._client.raw_insert(
+                table,
+                column_names,
+                block,
+                settings=self._insert_settings(table, token, None),
+                fmt="Native",
+                compression=compression,
+            )
+
+    def query(
+        self,
+        sql: str,
+        parameters: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        *,
+        formats: Mapping[str, str] | None = None,
+    ) -> QueryResult:
+        """Return the rows of a query.
+
+        Args:
+            sql: one SELECT; values are bound as `{name:Type}`.
+            parameters: value by name.
+            settings: ClickHouse settings of this query, such as `log_comment`.
+            formats: the driver's read formats by ClickHouse type, such as `{"DateTime64": "int"}` for
+                nanoseconds where Python's datetime would cut them off.
+        """
+        with _errors_sorted(self.dsn):
+            result = self._client.query(
+                sql,
+                parameters=dict(parameters or {}),
+                settings=dict(settings or {}),
+                query_formats=dict(formats or {}),
+            )
+            return QueryResult(
+                tuple(result.column_names),
+                tuple(column_type.name for column_type in result.column_types),
+                [tuple(row) for row in result.result_rows],
+            )
+
+    def query_native(self, sql: str) -> bytes:
+        """Return the rows of a query in ClickHouse's Native format, as `insert_native` takes them."""
+        with _errors_sorted(self.dsn):
+            return self._client.raw_query(sql, fmt="Native")
+
+    def command(self, sql: str, settings: Mapping[str, Any] | None = None) -> None:
+        """Run a statement that returns no rows."""
+        with _errors_sorted(self.dsn):
+            self._client.command(sql, settings=dict(settings or {}))
+
+    def close(self) -> None:
+        """Give back the connections. A chDB engine stops with its last connection."""
+        with _errors_sorted(self.dsn):
+            self._client.close()
+
+    def _insert_settings(self, table: str, token: str, settings: Mapping[str, Any] | None) -> dict[str, Any]:
+        return {
+            **(settings or {}),
+            **_EXACTLY_ONCE,
+            "insert_deduplication_token": token,
+            "log_comment": f"otel_usage insert {table}",
+        }
+
+
+@lru_cache(maxsize=64)
+def _wire_types(names: tuple[str, ...]) -> list[ClickHouseType]:
+    from clickhouse_connect.datatypes.registry import get_from_name
+
+    return [get_from_name(name) for name in names]
+
+
+@contextmanager
+def _errors_sorted(dsn: Dsn, *, encoding: bool = False) -> Iterator[None]:
+    """Turn the driver's exceptions into ours, and keep its log lines back: the caller logs, at intervals."""
+    from urllib3.exceptions import HTTPError
+
+    try:
+        from clickhouse_connect.driver.exceptions import DataError, Error, OperationalError
+    except ImportError as error:
+        raise ClickHouseUnavailable(f"{dsn!r} needs the package clickhouse-connect: {error}") from error
+    try:
+        with _driver_logs_held_back():
+            yield
+    except DataError as error:
+        raise ClickHouseError(_clean(error, dsn), error.code) from error
+    except Error as error:
+        raise _sort(error, error.code, isinstance(error, OperationalError), dsn) from error
+    except (HTTPError, OSError) as error:
+        raise ClickHouseUnavailable(f"{dsn!r} does not answer: {_clean(error, dsn)}") from error
+    except ImportError as error:
+        raise ClickHouseUnavailable(
+            f"{dsn!r} needs a package that is not here ({error.name}). Install it with: pip install 'otel-usage[serve]'"
+        ) from error
+    except (TypeError, ValueError, AttributeError, ArithmeticError, KeyError) as error:
+        if not encoding:
+            raise
+        raise ClickHouseError(f"The batch cannot be encoded: {_clean(error, dsn)}") from error
+
+
+def _sort(error: Exception, code: int | None, is_operational: bool, dsn: Dsn) -> ClickHouseError:
+    text = _clean(error, dsn)
+    if code is None:
+        status = _HTTP_STATUS.search(text)
+        if status is not None:
+            kind = ClickHouseError if int(status[1]) in _HOPELESS_STATUSES else ClickHouseUnavailable
+            return kind(f"{dsn!r} answered, but not as ClickHouse does: {text}")
+        if is_operational or "chdb engine" in text:
+            return ClickHouseUnavailable(f"{dsn!r} does not answer: {text}")
+        return ClickHouseError(text)
+    return ClickHouseUnavailable(text, code) if code in PASSING_CODES else ClickHouseError(text, code)
+
+
+def _clean(error: Exception, dsn: Dsn) -> str:
+    """Return the error in one line, without the server's version, the URL and the password."""
+    text = _SERVER_VERSION.sub("", " ".join(str(error).split()))
+    text = re.sub(
+        r"\s*\(for url [^)]*\)|^Received ClickHouse exception, code: \d+, server response: ", "", text
+    )
+    return text.replace(dsn.password, "***") if dsn.password else text
+
+
+_quiet = threading.local()
+
+
+def _lets_through(record: logging.LogRecord) -> bool:
+    return not getattr(_quiet, "depth", 0)
+
+
+@contextmanager
+def _driver_logs_held_back() -> Iterator[None]:
+    # The driver and urllib3 warn once per failed try; the app's log wants one line a minute, which ours gives.
+    # Only this thread is quiet: the app may use the same libraries.
+    for name in ("clickhouse_connect.driver._backend.http_sync", "urllib3.connectionpool"):
+        driver_logger = logging.getLogger(name)
+        if _lets_through not in driver_logger.filters:
+            driver_logger.addFilter(_lets_through)
+    _quiet.depth = getattr(_quiet, "depth", 0) + 1
+    try:
+        yield
+    finally:
+        _quiet.depth -= 1

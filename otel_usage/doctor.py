@@ -1,0 +1,107 @@
+"""Checks the way into ClickHouse, and says what is wrong and how to mend it."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from otel_usage import attributes as names
+from otel_usage.clickhouse import ClickHouse, connect
+from otel_usage.errors import OtelUsageError, SettingError
+from otel_usage.model import NO_SPAN, Event
+from otel_usage.pipeline.exporters.clickhouse import ClickHouseSpanExporter
+from otel_usage.schema import pending
+
+SERVICE_NAME = "otel-usage-doctor"
+"""Service of the event that is sent for trial."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    is_good: bool
+    text: str
+
+    def line(self) -> str:
+        """Return the finding as one line."""
+        return f"{'ok  ' if self.is_good else 'FAIL'}  {self.text}"
+
+
+def examine(dsn: str) -> Iterator[Finding]:
+    """Look at one thing after the other, and stop where the next ones would fail with it."""
+    try:
+        client = connect(dsn)
+    except SettingError as error:
+        yield Finding(False, str(error))
+        return
+    except OtelUsageError as error:
+        yield Finding(False, f"{error}. Is ClickHouse running? For a local one: otel-usage serve")
+        return
+    try:
+        yield Finding(True, f"ClickHouse {client.server_version} answers")
+        missing = pending(client)
+        if missing:
+            yield Finding(False, f"{len(missing)} migrations have not been run. Run: otel-usage migrate")
+            return
+        yield Finding(True, "the schema is up to date")
+        yield _send_and_read_back(client, dsn)
+        yield _duplicates(client)
+    except OtelUsageError as error:
+        yield Finding(False, str(error))
+    finally:
+        client.close()
+
+
+def _send_and_read_back(client: ClickHouse, dsn: str) -> Finding:
+    """Send one event twice, as a retry would, and look how often it is there."""
+    event = Event(
+        "doctor",
+        time.time_ns(),
+        0,
+        secrets.token_bytes(16),
+        secrets.token_bytes(8),
+        NO_SPAN,
+        SERVICE_NAME,
+        {names.EVENT_NAME: "doctor"},
+    )
+    exporter = ClickHouseSpanExporter(dsn)
+    try:
+        batch = exporter.freeze([event], f"doctor-{event.id}")
+        exporter.send(batch)
+        exporter.send(batch)
+    finally:
+        exporter.close()
+    found = client.query(
+        "SELECT count() FROM events WHERE service_name = {service:String} AND event_id = {event_id:String}",
+        {"service": SERVICE_NAME, "event_id": event.id},
+    ).rows[0][0]
+    if found == 1:
+        return Finding(True, "an event that was sent twice is stored once")
+    if found == 0:
+        return Finding(
+            False,
+            "an event was accepted but is not there. Look at the server's log and the rights of the account",
+        )
+    return Finding(
+        False,
+        f"an event that was sent twice is stored {found} times: this server does not deduplicate inserts. "
+        "Expected from ClickHouse 24.8 on; see docs/troubleshooting.md",
+    )
+
+
+def _duplicates(client: ClickHouse) -> Finding:
+    """Compare rows with distinct ids; a difference means that a foreign client sent events twice in other batches."""
+    days = client.query(
+        "SELECT toDate(timestamp) AS day, count() - uniqExact(event_id) AS doubled FROM events "
+        "WHERE timestamp >= now() - INTERVAL 7 DAY GROUP BY day HAVING doubled > 0 ORDER BY day"
+    ).rows
+    if not days:
+        return Finding(True, "no event of the last 7 days is stored twice")
+    listed = ", ".join(f"{day} ({doubled})" for day, doubled in days)
+    return Finding(
+        False,
+        f"events are stored twice on: {listed}. A Collector or another client sent them again in other batches",
+    )

@@ -1,0 +1,58 @@
+"""Reports: named questions with typed rows. The command line, dashboards and panels ask these and no others."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from importlib.resources import files
+
+from otel_usage.clickhouse import ClickHouse
+from otel_usage.reports.model import Report, ReportParameters, ReportResult
+
+__all__ = ["REPORTS", "Report", "ReportParameters", "ReportResult", "load_sql", "run_report"]
+
+REPORTS = {
+    report.name: report
+    for report in (
+        Report("browsers", "Requests, visits and visitors by browser, system and device"),
+        Report("ips", "Requests and visits by client address, with the first and last time seen"),
+        Report("pages", "Requests, visits, errors and durations by route and path"),
+        Report("visits", "Visits by day: how many, how many confirmed, how long"),
+        Report("objects", "Views, visits and users by object"),
+        Report("counters", "Sums of counters by object"),
+        Report("funnel", "Visits that reached each stage in order, with the losses and the time between"),
+        Report("events", "The latest events, newest first"),
+    )
+}
+
+
+def load_sql(name: str) -> str:
+    """Return the SQL of a report. Its head says what comes in and out."""
+    return files(__package__).joinpath("sql", f"{name}.sql").read_text("utf-8")
+
+
+def run_report(client: ClickHouse, name: str, parameters: ReportParameters) -> ReportResult:
+    """Ask ClickHouse.
+
+    Raises:
+        KeyError: there is no such report; `REPORTS` names all.
+        ClickHouseError: ClickHouse could not answer.
+    """
+    report = REPORTS[name]
+    result = client.query(
+        load_sql(report.name),
+        {
+            "since": _utc_text(parameters.since),
+            "until": _utc_text(parameters.until),
+            "first_day": parameters.first_day.isoformat(),
+            "end_day": parameters.end_day.isoformat(),
+            "service": parameters.service,
+            "funnel": parameters.funnel,
+            "limit": parameters.limit,
+        },
+        {"log_comment": f"otel_usage report {report.name}"},
+    )
+    return ReportResult(result.columns, result.rows)
+
+
+def _utc_text(moment: datetime) -> str:
+    return moment.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f")

@@ -1,0 +1,16 @@
+-- Sums of counters by object.
+--
+-- Parameters  first_day, end_day Date (UTC), half open; service ('' for all); limit
+-- Order       value descending
+SELECT
+    state.object_type  AS object_type,
+    state.object_id    AS object_id,
+    state.counter_name AS counter_name,
+    state.is_bot       AS is_bot,
+    sum(state.value)   AS value
+FROM counters_daily_state AS state
+WHERE state.day >= {first_day:Date} AND state.day < {end_day:Date}
+    AND ({service:String} = '' OR state.service_name = {service:String})
+GROUP BY object_type, object_id, counter_name, is_bot
+ORDER BY value DESC, object_type, object_id, counter_name, is_bot
+LIMIT {limit:UInt32}
