@@ -6,6 +6,10 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import click
+
+from otel_usage.cli import cli
+from otel_usage.reports import REPORTS, load_sql
 from otel_usage.settings import Settings, describe
 
 ROOT = Path(__file__).parents[1]
@@ -60,8 +64,61 @@ def objects_table() -> str:
     return "\n".join(rows)
 
 
+def reports_list() -> str:
+    """Return a section for each report: its question, its columns and its SQL."""
+    sections = []
+    for report in REPORTS.values():
+        columns = " ".join(f"`{name}`" for name in report_columns(load_sql(report.name)))
+        sections.append(
+            f"## {report.name}\n\n{report.description}.\n\nColumns: {columns}.\n\n"
+            f"[SQL](../otel_usage/reports/sql/{report.name}.sql)"
+        )
+    return "\n\n".join(sections)
+
+
+def report_columns(sql: str) -> list[str]:
+    """Return the columns of a report's last outermost SELECT, by their names in the result."""
+    start = [match.end() for match in re.finditer(r"^SELECT\n", sql, re.MULTILINE)][-1]
+    lines = sql[start : sql.index("\nFROM", start)].split("\n")
+    return [re.split(r"[ .]", line.strip().rstrip(","))[-1] for line in lines]
+
+
+def commands_list() -> str:
+    """Return a section for each command: what it does, its arguments and its options."""
+    sections = []
+    for name, command in cli.commands.items():
+        rows = ["| option | default | meaning |", "| --- | --- | --- |", *map(_option_row, _options(command))]
+        usage = " ".join([f"otel-usage {name}", *command.collect_usage_pieces(click.Context(command))])
+        table = "\n\n" + "\n".join(rows) if len(rows) > 2 else ""
+        sections.append(
+            f"## {name}\n\n```text\n{usage}\n```\n\n{_one_sentence_a_line(command.help or '')}{table}"
+        )
+    return "\n\n".join(sections)
+
+
+def _one_sentence_a_line(text: str) -> str:
+    return text.replace(". ", ".\n")
+
+
+def _options(command: click.Command) -> list[click.Option]:
+    return [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+
+
+def _option_row(option: click.Option) -> str:
+    default = f"`{option.default}`" if option.show_default else ""
+    meaning = option.help or ""
+    value = option.metavar or option.type.name.upper()
+    if isinstance(option.type, click.Choice):
+        value, meaning = "NAME", meaning or "One of: " + ", ".join(map(str, option.type.choices)) + "."
+    if isinstance(option.type, click.IntRange):
+        value = "N"
+    return f"| `{option.opts[0]}{'' if option.is_flag else f' {value}'}` | {default} | {meaning} |"
+
+
 WRITTEN_TABLES: tuple[tuple[str, str, Callable[[], str]], ...] = (
     ("configuration.md", "settings", settings_table),
+    ("cli.md", "commands", commands_list),
+    ("reports.md", "reports", reports_list),
     ("schema.md", "events", events_table),
     ("schema.md", "objects", objects_table),
 )
