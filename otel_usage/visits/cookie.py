@@ -10,11 +10,13 @@ from __future__ import annotations
 import hmac
 import logging
 import time
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64encode
+from binascii import a2b_base64
 from collections import OrderedDict
 from collections.abc import Callable
 from email.utils import formatdate
 from hashlib import blake2b
+from struct import Struct
 from typing import NamedTuple
 
 from otel_usage.log_throttle import LogThrottle
@@ -26,8 +28,9 @@ from otel_usage.visits.visit import Visit
 logger = logging.getLogger(__name__)
 
 _VERSION = b"\x01"
-_KEY_ID_END, _VISITOR_END, _VISIT_END, _STARTED_END, _SIGNED_END = 5, 21, 37, 43, 49
-_LENGTH = 62
+_LAYOUT = Struct("> c 4s 16s 16s 12s 13s")
+"""Version, key id, visitor id, visit key, both times, signature."""
+_KEY_ID_LENGTH, _SIGNATURE_LENGTH = 4, 13
 _TEXT_LENGTH = 83
 _MAX_COOKIE_HEADER = 16_384
 """A longer Cookie header is not searched: no server in use lets one through whole."""
@@ -74,9 +77,9 @@ class CookieVisitManager:
         key = derive_key(secret, "visit cookie")
         # A third of the time of HMAC-SHA256, and much less when OpenSSL has left the processor's caches. The key
         # is worked in once; each signature goes on from a copy.
-        self._keyed_hash = blake2b(digest_size=_LENGTH - _SIGNED_END, key=key)
+        self._keyed_hash = blake2b(digest_size=_SIGNATURE_LENGTH, key=key)
         # Tells our cookies from those of another service on the same domain, whatever key that one has.
-        self._key_id = derive_key(secret, "visit cookie key id")[: _KEY_ID_END - 1]
+        self._key_id = derive_key(secret, "visit cookie key id")[:_KEY_ID_LENGTH]
         self._head = _VERSION + self._key_id
         self._clock_ms = clock_ms
         self._secure = settings.cookie_secure
@@ -120,8 +123,10 @@ class CookieVisitManager:
         if self._prefix not in header or len(header) > _MAX_COOKIE_HEADER:
             return None
         for pair in header.split(";"):
-            name, separator, value = pair.partition("=")
-            if separator and name.strip() == self._name:
+            if self._prefix not in pair:
+                continue
+            name, _separator, value = pair.partition("=")
+            if name.strip() == self._name:
                 ticket = self._parse(value.strip().strip('"'))
                 if ticket is not None and (found is None or not found.is_authentic):
                     found = ticket
@@ -131,19 +136,17 @@ class CookieVisitManager:
         if len(value) != _TEXT_LENGTH or not value.isascii():
             return None
         try:
-            raw = urlsafe_b64decode(value + "=")
+            raw = a2b_base64(value.replace("-", "+").replace("_", "/") + "=")
         except ValueError:
             return None
-        if len(raw) != _LENGTH or raw[:1] != _VERSION:
+        if len(raw) != _LAYOUT.size:
             return None
-        return _Ticket(
-            raw[1:_KEY_ID_END],
-            raw[_KEY_ID_END:_VISITOR_END],
-            raw[_VISITOR_END:_VISIT_END],
-            int.from_bytes(raw[_VISIT_END:_STARTED_END], "big"),
-            int.from_bytes(raw[_STARTED_END:_SIGNED_END], "big"),
-            hmac.compare_digest(raw[_SIGNED_END:], self._sign(raw[:_SIGNED_END])),
-        )
+        version, key_id, visitor, visit, times, signature = _LAYOUT.unpack(raw)
+        if version != _VERSION:
+            return None
+        started_ms, seen_ms = divmod(int.from_bytes(times, "big"), 1 << 48)
+        is_authentic = hmac.compare_digest(signature, self._sign(raw[:-_SIGNATURE_LENGTH]))
+        return _Ticket(key_id, visitor, visit, started_ms, seen_ms, is_authentic)
 
     def _sign(self, signed: bytes) -> bytes:
         keyed_hash = self._keyed_hash.copy()

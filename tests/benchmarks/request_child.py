@@ -19,6 +19,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, ParentBasedTraceIdRatio
+from werkzeug.datastructures import Headers
 from werkzeug.test import EnvironBuilder
 
 from otel_usage.flask import FlaskUsageInstrumentor
@@ -130,7 +131,7 @@ def build_environ(client: FlaskClient, request: str) -> dict[str, Any]:
         headers["Referer"] = "https://search.example.org/find?q=shoes"
     if request == "returning":
         headers["Cookie"] = f"theme=dark; {COOKIE}={_fresh_cookie(client, headers)}"
-    return EnvironBuilder(path, headers=headers, environ_base={"REMOTE_ADDR": peer}).get_environ()
+    return EnvironBuilder(path, headers=Headers(headers), environ_base={"REMOTE_ADDR": peer}).get_environ()
 
 
 def _fresh_cookie(client: FlaskClient, headers: dict[str, str]) -> str:
