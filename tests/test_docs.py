@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
 from otel_usage import attributes
+from otel_usage.cli import cli
+from otel_usage.clickhouse import ClickHouse, connect
 from otel_usage.instrumentation.redaction import REDACTED, redact_query
 from otel_usage.pipeline.rows import COLUMNS
+from otel_usage.reports import REPORTS, ReportParameters, load_sql, run_report
 from otel_usage.reports.funnels import load_funnels
 from otel_usage.settings import Settings, describe
-from tests.docs_tables import DOCS, ROOT, WRITTEN_TABLES, split_page
+from tests.docs_tables import DOCS, ROOT, WRITTEN_TABLES, report_columns, split_page
+from tests.serving import ServeProcess
 
 PAGES = (
     ROOT / "README.md",
@@ -28,6 +34,13 @@ CONFIG_FILES = (
     ROOT / ".env.example",
     *sorted((ROOT / "collector_config").iterdir()),
 )
+
+
+@pytest.fixture(scope="module")
+def client(serve: ServeProcess) -> Iterator[ClickHouse]:
+    connection = connect(serve.dsn)
+    yield connection
+    connection.close()
 
 
 def page_name(path: Path) -> str:
@@ -134,6 +147,57 @@ def test_a_python_example_runs(block: str, tmp_path: Path) -> None:
     )
 
     assert (finished.returncode, finished.stderr) == (0, "")
+
+
+def commands() -> list[object]:
+    """Return the arguments of each `otel-usage` in a console example."""
+    found = []
+    for place, block in code_blocks("console"):
+        for line in block.replace("\\\n", "").splitlines():
+            program, _, arguments = line.partition("otel-usage ")
+            if line.startswith("$ ") and arguments and "pip install" not in program:
+                found.append(pytest.param(shlex.split(arguments.rstrip("& ")), id=f"{place} {arguments}"))
+    return found
+
+
+@pytest.mark.parametrize("arguments", commands())
+def test_a_command_of_the_docs_is_understood(arguments: list[str]) -> None:
+    command = cli.commands[arguments[0]]
+
+    context = command.make_context(arguments[0], arguments[1:])
+
+    assert arguments[0] != "report" or context.params["list_reports"] or context.params["name"] in REPORTS
+
+
+@pytest.mark.parametrize("block", blocks("sql"))
+def test_an_sql_example_runs(block: str, client: ClickHouse) -> None:
+    assert client.query(block).columns
+
+
+def test_the_schema_page_lists_the_columns_that_people_query(client: ClickHouse) -> None:
+    section = (
+        (DOCS / "schema.md").read_text("utf-8").partition("## What to query")[2].partition("## Examples")[0]
+    )
+    listed = {
+        match[1]: re.findall(r"`(\w+)`", match[2])
+        for match in re.finditer(r"^\| `(\w+)` \|[^|]*\| (`[^|]*) \|$", section, re.MULTILINE)
+    }
+
+    columns = {name: [row[0] for row in client.query(f"DESCRIBE TABLE {name}").rows] for name in listed}
+
+    assert len(listed) >= 10
+    assert {name: sorted(names) for name, names in listed.items()} == {
+        name: sorted(names) for name, names in columns.items()
+    }
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_the_reports_page_lists_the_columns_of_a_report(name: str, client: ClickHouse) -> None:
+    now = datetime.now(timezone.utc)
+
+    result = run_report(client, name, ReportParameters(now - timedelta(days=1), now))
+
+    assert report_columns(load_sql(name)) == list(result.columns)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
