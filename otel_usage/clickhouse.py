@@ -20,6 +20,7 @@ from otel_usage.errors import ClickHouseError, ClickHouseUnavailable, SettingErr
 if TYPE_CHECKING:
     from clickhouse_connect.datatypes.base import ClickHouseType
     from clickhouse_connect.driver.client import Client
+    from clickhouse_connect.driver.query import QueryResult as DriverResult
 
 DEFAULT_DATABASE = "otel_usage"
 DEFAULT_DSN = f"http://localhost:8123/{DEFAULT_DATABASE}"
@@ -295,17 +296,28 @@ class ClickHouse:
                 nanoseconds where Python's datetime would cut them off.
         """
         with _errors_sorted(self.dsn):
-            result = self._client.query(
-                sql,
-                parameters=dict(parameters or {}),
-                settings=dict(settings or {}),
-                query_formats=dict(formats or {}),
-            )
-            return QueryResult(
-                tuple(result.column_names),
-                tuple(column_type.name for column_type in result.column_types),
-                [tuple(row) for row in result.result_rows],
-            )
+            result = self._run_query(sql, parameters, settings, formats)
+            columns, types = tuple(result.column_names), tuple(type_.name for type_ in result.column_types)
+            if not columns:
+                # The Native format says nothing of a result without rows, not even its columns.
+                described = self._run_query(f"DESCRIBE TABLE ({sql}\n)", parameters, settings, None)
+                columns = tuple(row[0] for row in described.result_rows)
+                types = tuple(row[1] for row in described.result_rows)
+            return QueryResult(columns, types, [tuple(row) for row in result.result_rows])
+
+    def _run_query(
+        self,
+        sql: str,
+        parameters: Mapping[str, Any] | None,
+        settings: Mapping[str, Any] | None,
+        formats: Mapping[str, str] | None,
+    ) -> DriverResult:
+        return self._client.query(
+            sql,
+            parameters=dict(parameters or {}),
+            settings=dict(settings or {}),
+            query_formats=dict(formats or {}),
+        )
 
     def query_native(self, sql: str) -> bytes:
         """Return the rows of a query in ClickHouse's Native format, as `insert_native` takes them."""

@@ -31,6 +31,10 @@ class ClickHouseUnavailable(ClickHouseError):
     """ClickHouse cannot take the statement now; the same statement may succeed later."""
 
 
+class SchemaError(OtelUsageError):
+    """The tables of the database are not those that this version works with."""
+
+
 class DeliveryError(OtelUsageError):
     """A batch was not delivered; sending the very same batch again may succeed."""
 

@@ -1,0 +1,42 @@
+"""The migrations as files: `migrations/NNNN_verb_what.sql`, one statement each, never edited after a release."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+
+_FILE_NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
+_COMMENT = re.compile(r"--[^\n]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step from a database of version N - 1 to version N."""
+
+    version: int
+    name: str
+    sql: str
+
+    @property
+    def checksum(self) -> str:
+        """Names the statement itself: comments and white space do not count."""
+        statement = " ".join(_COMMENT.sub("", self.sql).split())
+        return hashlib.sha256(statement.encode()).hexdigest()
+
+    def __str__(self) -> str:
+        """Return the name of the file, without its ending."""
+        return f"{self.version:04}_{self.name}"
+
+
+@lru_cache(maxsize=1)
+def load_migrations() -> tuple[Migration, ...]:
+    """Return all migrations in order; their versions are 1, 2, 3 and so on."""
+    migrations = []
+    for file in files(__package__).joinpath("migrations").iterdir():
+        found = _FILE_NAME.fullmatch(file.name)
+        if found:
+            migrations.append(Migration(int(found[1]), found[2], file.read_text("utf-8")))
+    return tuple(sorted(migrations, key=lambda migration: migration.version))
