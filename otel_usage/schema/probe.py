@@ -25,10 +25,8 @@ def probe_deduplication(client: ClickHouse) -> str:
             f"CREATE TABLE {scratch}_state (n UInt8, total SimpleAggregateFunction(sum, UInt64)) "
             f"ENGINE = AggregatingMergeTree ORDER BY n {window}"
         )
-        client.command(
-            f"CREATE MATERIALIZED VIEW {scratch}_mv TO {scratch}_state AS "
-            f"SELECT n, count() AS total FROM {scratch} GROUP BY n"  # noqa: S608 - our own name
-        )
+        totals = f"SELECT n, count() AS total FROM {scratch} GROUP BY n"  # noqa: S608 - our own name
+        client.command(f"CREATE MATERIALIZED VIEW {scratch}_mv TO {scratch}_state AS {totals}")
         for token in ("first", "first", "second"):
             client.insert(scratch, ["n"], ["UInt8"], [[1]], token=token)
         found = client.query(
