@@ -62,7 +62,8 @@ def running_serve(directory: Path) -> Iterator[Serve]:
     command += ["--http-port", "0", "--otlp-port", "0"]
     with Child("otel-usage serve", command, log_path=directory / "serve.log") as child:
         ready = child.wait_for_line("^ready (.+)", timeout_seconds=_START_SECONDS)
-        address_by_name = dict(pair.split("=", 1) for pair in shlex.split(ready[1]))
+        words = shlex.split(ready[1])
+        address_by_name = dict(word.split("=", 1) for word in words if "=" in word)
         yield Serve(child, address_by_name["http"], address_by_name["otlp"], address_by_name["dsn"])
 
 
