@@ -183,7 +183,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def _run(arguments: list[str]) -> int:
+    # Taken wherever it stands: who wants the traceback has typed the command already.
     debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
     try:
         code: Any = cli.main(args=arguments, prog_name="otel-usage", standalone_mode=False)
         sys.stdout.flush()

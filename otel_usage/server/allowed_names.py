@@ -94,7 +94,7 @@ KEYWORDS_BEFORE_PARENTHESIS = _words(
     alias all and any apply as between by case cast check codec columns cube default deduplicate distinct else
     ephemeral except exists explain extract fill filter from grouping having if ilike in index interpolate intersect
     interval into join key like limit materialized not offset on or order over partition prewhere qualify replace
-    rollup select set sets settings step then to totals ttl type union update using values view when where with
+    rollup select set sets settings step table then to totals ttl type union update using values view when where with
     bloom_filter hypothesis minmax ngrambf_v1 sparse_grams text tokenbf_v1 vector_similarity
     """
 )
