@@ -8,7 +8,7 @@ SELECT
     events.stage             AS stage,
     events.visit_key_bytes   AS visit_key_bytes,
     min(events.timestamp)    AS reached_at,
-    argMaxStateIf(events.user_id, (events.timestamp, events.trace_id_bytes, events.span_id_bytes), events.user_id != '') AS user_id,
+    max((if(events.user_id = '', toDateTime64(0, 9, 'UTC'), events.timestamp), events.user_id)) AS last_user,
     max(events.is_bot)       AS is_bot
 FROM events
 WHERE events.event_name = 'stage_reached' AND events.visit_key_bytes != toFixedString('', 16)
