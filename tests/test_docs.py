@@ -7,7 +7,6 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -17,10 +16,10 @@ from otel_usage.cli import cli
 from otel_usage.clickhouse import ClickHouse, connect
 from otel_usage.instrumentation.redaction import REDACTED, redact_query
 from otel_usage.pipeline.rows import COLUMNS
-from otel_usage.reports import REPORTS, ReportParameters, load_sql, run_report
+from otel_usage.reports import REPORTS
 from otel_usage.reports.funnels import load_funnels
 from otel_usage.settings import Settings, describe
-from tests.docs_tables import DOCS, ROOT, WRITTEN_TABLES, report_columns, split_page
+from tests.docs_tables import DOCS, ROOT, WRITTEN_TABLES, split_page
 from tests.serving import ServeProcess
 
 PAGES = (
@@ -170,8 +169,9 @@ def test_a_command_of_the_docs_is_understood(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("block", blocks("sql"))
-def test_an_sql_example_runs(block: str, client: ClickHouse) -> None:
-    assert client.query(block).columns
+def test_an_sql_example_has_an_answer(block: str, client: ClickHouse) -> None:
+    assert client.query(f"DESCRIBE TABLE ({block})").rows
+    client.query(block)
 
 
 def test_the_schema_page_lists_the_columns_that_people_query(client: ClickHouse) -> None:
@@ -189,15 +189,6 @@ def test_the_schema_page_lists_the_columns_that_people_query(client: ClickHouse)
     assert {name: sorted(names) for name, names in listed.items()} == {
         name: sorted(names) for name, names in columns.items()
     }
-
-
-@pytest.mark.parametrize("name", REPORTS)
-def test_the_reports_page_lists_the_columns_of_a_report(name: str, client: ClickHouse) -> None:
-    now = datetime.now(timezone.utc)
-
-    result = run_report(client, name, ReportParameters(now - timedelta(days=1), now))
-
-    assert report_columns(load_sql(name)) == list(result.columns)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
