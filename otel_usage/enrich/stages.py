@@ -46,6 +46,7 @@ class StageMatcher:
                 ):
                     for key in keys:
                         table[key].append(reached)
+        self._is_idle = not (self._by_path or self._by_route or self._by_event)
 
     def stages_reached(self, event: Event) -> list[Event]:
         """Return one `stage_reached` event per match, with ids derived from the source's.
@@ -53,7 +54,7 @@ class StageMatcher:
         A request counts when it was answered without an error (status below 400). The same event gives the
         same ids however often it is processed.
         """
-        if event.name == names.STAGE_REACHED:
+        if self._is_idle or event.name == names.STAGE_REACHED:
             return []
         if event.name == names.REQUEST:
             status = event.attributes.get(names.STATUS_CODE)

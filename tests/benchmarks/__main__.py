@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 
-BENCHMARKS = (
-    "request_cost",
-)
+BENCHMARKS = ("request_cost",)
 
 
 def main() -> None:
