@@ -21,6 +21,7 @@ from opentelemetry.test.globals_test import reset_trace_globals
 
 from otel_usage import wiring
 from otel_usage.flask import FlaskUsageInstrumentor
+from otel_usage.instrumentation import tracker
 from otel_usage.model import Event
 from otel_usage.pipeline.accounting import AccountingSnapshot
 from otel_usage.pipeline.processor import UsageSpanProcessor
@@ -57,7 +58,7 @@ class Tracking:
         self._monkeypatch.setattr(wiring, "_build_exporter", build)
         wiring.configure(**{"secret": "of the tests", **settings})
 
-    def start(self, sampler: Sampler | None = None, **settings: Any) -> None:
+    def start(self, sampler: Sampler | None = None, /, **settings: Any) -> None:
         """Set up the SDK, configure, and instrument Flask."""
         self.set_up_sdk(sampler)
         self.configure(**settings)
@@ -111,4 +112,6 @@ def clean_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             atexit.unregister(wiring._wiring.processor.shutdown)
             wiring._wiring.processor.shutdown()
         signal.signal(signal.SIGTERM, handler)
+        # A test that breaks the end of a request leaves it current.
+        tracker._current_request.set(None)
         reset_trace_globals()

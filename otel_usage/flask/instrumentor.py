@@ -20,7 +20,7 @@ from opentelemetry import trace
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # mypy 2.4 loses the name
 from opentelemetry.trace import Span, SpanKind
 
-from otel_usage.instrumentation.guard import never_raises
+from otel_usage.instrumentation.guard import never_raises, report_error
 from otel_usage.instrumentation.tracker import Answer, RequestTracker, TrackedRequest
 from otel_usage.instrumentation.wsgi import read_wsgi_request
 from otel_usage.wiring import runtime
@@ -86,7 +86,7 @@ def _request_finished(sender: Flask, response: Response, **extra: Any) -> None:
     if response.is_streamed and not response.direct_passthrough:
         # What the body's generator records still belongs to this request.
         tracked.is_left_at_close = True
-        response.call_on_close(lambda: tracker.leave(tracked))
+        response.call_on_close(lambda: _leave(opened))
 
 
 @never_raises
@@ -103,11 +103,14 @@ def _got_request_exception(sender: Flask, **extra: Any) -> None:
 def _request_tearing_down(sender: Flask, **extra: Any) -> None:
     opened = _opened_here()
     if opened is not None:
-        _finish_without_response(opened)
         # Left in, it would close a circle with the context, and each request would wait for the garbage collector.
         del opened.context.request.environ[_ENVIRON_KEY]
-        if not opened.tracked.is_left_at_close:
-            opened.tracker.leave(opened.tracked)
+        try:
+            _finish_without_response(opened)
+        finally:
+            # Whatever happens: the next request of this thread would be taken for one inside this one.
+            if not opened.tracked.is_left_at_close:
+                opened.tracker.leave(opened.tracked)
 
 
 class _Opened(NamedTuple):
@@ -125,6 +128,11 @@ def _opened_here() -> _Opened | None:
         return None
     opened: _Opened | None = context.request.environ.get(_ENVIRON_KEY)
     return opened if opened is not None and opened.context is context else None
+
+
+@never_raises
+def _leave(opened: _Opened) -> None:
+    opened.tracker.leave(opened.tracked)
 
 
 def _finish_without_response(opened: _Opened) -> None:
@@ -177,7 +185,11 @@ def _answer(context: RequestContext, response: Response | None) -> Answer:
 
 def _body_size(response: Response) -> int | None:
     # Error pages and files are streams too, of a size that their header knows.
-    return response.content_length if response.is_streamed else response.calculate_content_length()
+    try:
+        return response.content_length if response.is_streamed else response.calculate_content_length()
+    except Exception as error:  # of a response class of the app
+        report_error(error)
+        return None
 
 
 def _allows_cookie(response: Response) -> bool:
@@ -197,8 +209,13 @@ def _signed_in_user(context: RequestContext) -> str:
     """Return the user that Flask-Login has loaded already; looking it up would be a query of ours."""
     if getattr(context.app, "login_manager", None) is None:
         return ""
-    user = flask.g.get("_login_user")
-    if user is None or user.is_anonymous:
+    try:
+        user = flask.g.get("_login_user")
+        if user is None or user.is_anonymous:
+            return ""
+        # The session has the id as text. Asking an object that the app's database session has expired would
+        # load it again.
+        return str(context.session.get("_user_id") or user.get_id() or "")
+    except Exception as error:  # of a user class of the app
+        report_error(error)
         return ""
-    # The session has the id as text. Asking an object that the app's database session has expired would load it again.
-    return str(context.session.get("_user_id") or user.get_id() or "")

@@ -4,12 +4,38 @@ import pytest
 
 from otel_usage.instrumentation.redaction import bounded, redact_query, redact_url
 
-SECRET_PARAMETERS = """
-    AWSAccessKeyId Signature sig X-Goog-Signature X-Amz-Signature X-Amz-Security-Token X-Amz-Credential
-    token access_token refresh_token id_token auth_token csrf_token csrfmiddlewaretoken jwt
-    password passwd pwd secret client_secret api_key apikey access_key auth authorization
-    session sessionid session_id TOKEN Password
-""".split()
+SECRET_PARAMETERS = [
+    "AWSAccessKeyId",
+    "Signature",
+    "sig",
+    "X-Goog-Signature",
+    "X-Amz-Signature",
+    "X-Amz-Security-Token",
+    "X-Amz-Credential",
+    "token",
+    "access_token",
+    "refresh_token",
+    "id_token",
+    "auth_token",
+    "csrf_token",
+    "csrfmiddlewaretoken",
+    "jwt",
+    "password",
+    "passwd",
+    "pwd",
+    "secret",
+    "client_secret",
+    "api_key",
+    "apikey",
+    "access_key",
+    "auth",
+    "authorization",
+    "session",
+    "sessionid",
+    "session_id",
+    "TOKEN",
+    "Password",
+]
 
 
 @pytest.mark.parametrize("name", SECRET_PARAMETERS)
