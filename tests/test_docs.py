@@ -150,7 +150,7 @@ def test_a_python_example_runs(block: str, tmp_path: Path) -> None:
 
 def commands() -> list[object]:
     """Return the arguments of each `otel-usage` in a console example."""
-    found = []
+    found: list[object] = []
     for place, block in code_blocks("console"):
         for line in block.replace("\\\n", "").splitlines():
             program, _, arguments = line.partition("otel-usage ")
