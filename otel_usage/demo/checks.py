@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from ipaddress import ip_address
 from typing import Any
 
@@ -12,6 +13,9 @@ from otel_usage.demo.log_sender import LogReport
 from otel_usage.demo.sender import SendReport
 from otel_usage.demo.truth import Truth
 from otel_usage.demo.visitors import FUNNELS
+from otel_usage.reports import ReportParameters, run_report
+
+_ALL_ROWS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +79,21 @@ class Stored:
             counts[str(getattr(address, "ipv4_mapped", None) or address)] = count
         return counts
 
+    def report(self, name: str) -> list[dict[str, Any]]:
+        """Return the rows of a report over the last day."""
+        now = datetime.now(timezone.utc)
+        period = ReportParameters(now - timedelta(days=1), now + timedelta(minutes=1), limit=_ALL_ROWS)
+        result = run_report(self._clickhouse, name, period)
+        return [dict(zip(result.columns, row, strict=True)) for row in result.rows]
 
-def check_sending(report: SendReport, planned: int) -> list[Check]:
+
+def check_sending(report: SendReport, planned: int) -> Check:
     """Check that every request was answered as planned."""
-    return [
-        Check(
-            "answers",
-            report.sent == planned and not report.failed,
-            f"{report.sent:,} of {planned:,} requests answered, {report.failed:,} not as planned",
-        )
-    ]
+    return Check(
+        "answers",
+        report.sent == planned and not report.failed,
+        f"{report.sent:,} of {planned:,} requests answered, {report.failed:,} not as planned",
+    )
 
 
 def check_simulation(stored: Stored, truth: Truth) -> list[Check]:
@@ -97,6 +106,7 @@ def check_simulation(stored: Stored, truth: Truth) -> list[Check]:
         *_check_pages(stored, truth),
         *_check_visits(stored, truth),
         *_check_funnels(stored, truth),
+        *_check_reports(stored, truth),
     ]
 
 
@@ -218,3 +228,19 @@ def _check_funnels(stored: Stored, truth: Truth) -> list[Check]:
         checks.append(Check(f"funnel {funnel}", sent == found, numbers))
     reached = stored.counts("SELECT funnel, stage, count() FROM funnel_stages GROUP BY funnel, stage")
     return [*checks, compare_counts("funnel_stages", truth.visits_by_stage, reached)]
+
+
+def _check_reports(stored: Stored, truth: Truth) -> list[Check]:
+    browsers = {
+        (row["browser"], row["os"], row["device_type"]): row["requests"] for row in stored.report("browsers")
+    }
+    funnels = {(row["funnel"], row["stage"]): row["visits"] for row in stored.report("funnel")}
+    planned = {
+        (funnel, stage): visits
+        for funnel, stages in FUNNELS.items()
+        for stage, visits in zip(stages, truth.stage_visits[funnel], strict=True)
+    }
+    return [
+        compare_counts("report browsers", truth.requests_by_agent, browsers),
+        compare_counts("report funnel", planned, funnels),
+    ]

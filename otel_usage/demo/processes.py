@@ -95,6 +95,17 @@ class Child:
                 raise ChildError(f"{self.name} was not ready after {timeout_seconds:g} seconds")
             time.sleep(_POLL_SECONDS)
 
+    def wait(self, *, timeout_seconds: float) -> int:
+        """Return its exit code when it has ended by itself.
+
+        Raises:
+            ChildError: it has not, when the time is up.
+        """
+        try:
+            return self._process.wait(timeout_seconds)
+        except subprocess.TimeoutExpired:
+            raise ChildError(f"{self.name} still runs after {timeout_seconds:g} seconds") from None
+
     def stop(self, *, grace_seconds: float = 20.0) -> int | None:
         """Ask it to end, then end its whole group; return its exit code, None when it had to be killed."""
         if self._is_over:

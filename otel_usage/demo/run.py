@@ -6,16 +6,17 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import TypeAlias
 
 from rich.console import Console
 from rich.markup import escape
 
-from otel_usage.clickhouse import ClickHouse, connect
+from otel_usage.clickhouse import connect
 from otel_usage.demo.access_log import AccessLog
 from otel_usage.demo.checks import Check, Stored, check_log, check_sending, check_simulation
 from otel_usage.demo.log_sender import LogSender
@@ -27,8 +28,8 @@ from otel_usage.demo.simulator import DEFAULT_REQUESTS, DEFAULT_SEED, plan_visit
 from otel_usage.demo.truth import measure
 from otel_usage.errors import ClickHouseUnavailable, OtelUsageError
 
-_VISIT_TIMEOUT_SECONDS = 10.0
-"""Short, so that a visitor who comes back begins a second visit while we watch."""
+Checking: TypeAlias = Callable[[], list[Check]]
+
 _STANDSTILL_SECONDS = 10.0
 """Events that have not come after so long without a new one will not come."""
 _POLL_SECONDS = 0.2
@@ -46,6 +47,8 @@ class DemoOptions:
     log: Path | None = None
     """Access log in combined format whose requests are sent instead of the simulated ones."""
     seed: int = DEFAULT_SEED
+    visit_timeout_seconds: float = 10.0
+    """Short, so that a visitor who comes back begins a second visit while we watch."""
 
 
 def run_demo(options: DemoOptions, console: Console | None = None) -> int:
@@ -75,7 +78,11 @@ def _run(options: DemoOptions, console: Console, stack: ExitStack) -> int:
         clickhouse = connect(serve.dsn)
         stack.callback(clickhouse.close)
         send = _simulate if options.log is None else _replay
-        checks = send(options, console, clickhouse, shop)
+        check = send(options, console, Stored(clickhouse), shop)
+        if not options.keep:
+            shop.child.stop()  # which sends what still waits in its workers
+        checks = _settled(check)
+        show_reports(console, clickhouse)
     except (OtelUsageError, OSError):
         _show_logs(console, directory)
         raise
@@ -84,7 +91,7 @@ def _run(options: DemoOptions, console: Console, stack: ExitStack) -> int:
     if failed:
         _show_logs(console, directory)
     if options.keep:
-        _keep_running(console, directory, serve, shop)
+        _keep_running(options, console, directory, serve, shop)
     return 1 if failed else 0
 
 
@@ -97,7 +104,7 @@ def _make_directory(options: DemoOptions, stack: ExitStack) -> Path:
 def _shop_settings(options: DemoOptions, serve: Serve) -> dict[str, str]:
     settings = {
         "OTEL_USAGE_DSN": serve.dsn,
-        "OTEL_USAGE_VISIT_TIMEOUT_SECONDS": f"{_VISIT_TIMEOUT_SECONDS:g}",
+        "OTEL_USAGE_VISIT_TIMEOUT_SECONDS": f"{options.visit_timeout_seconds:g}",
     }
     if options.log is not None:
         # Another site's /static/ pages are pages here.
@@ -105,28 +112,26 @@ def _shop_settings(options: DemoOptions, serve: Serve) -> dict[str, str]:
     return settings
 
 
-def _simulate(options: DemoOptions, console: Console, clickhouse: ClickHouse, shop: Shop) -> list[Check]:
-    """Send the planned visitors, show the reports and return the checks."""
+def _simulate(options: DemoOptions, console: Console, stored: Stored, shop: Shop) -> Checking:
+    """Send the planned visitors and return how to check what came of them."""
     visitors = plan_visitors(options.seed, options.requests or DEFAULT_REQUESTS)
     truth = measure(visitors)
     console.print(f"{len(visitors):,} visitors with {truth.requests:,} requests, seed {options.seed}")
     with show_progress(console, truth.requests) as on_progress:
         report = VisitorSender(
-            shop.host, shop.port, visit_timeout_seconds=_VISIT_TIMEOUT_SECONDS, on_progress=on_progress
+            shop.host, shop.port, visit_timeout_seconds=options.visit_timeout_seconds, on_progress=on_progress
         ).send(visitors)
     _show_problems(console, report)
-    if report.longest_pause_seconds >= _VISIT_TIMEOUT_SECONDS:
+    if report.longest_pause_seconds >= options.visit_timeout_seconds:
         console.print(
             f"[yellow]This computer paused for {report.longest_pause_seconds:.1f} s within a visit, "
-            f"longer than the visit time-out of {_VISIT_TIMEOUT_SECONDS:g} s: more visits than planned.[/yellow]"
+            f"longer than the visit time-out of {options.visit_timeout_seconds:g} s: more visits than planned.[/yellow]"
         )
-    _let_events_arrive(options, clickhouse, shop, truth.events)
-    show_reports(console, clickhouse)
-    return [*check_sending(report, truth.requests), *check_simulation(Stored(clickhouse), truth)]
+    return lambda: [check_sending(report, truth.requests), *check_simulation(stored, truth)]
 
 
-def _replay(options: DemoOptions, console: Console, clickhouse: ClickHouse, shop: Shop) -> list[Check]:
-    """Send the requests of the log, show the reports and return the checks."""
+def _replay(options: DemoOptions, console: Console, stored: Stored, shop: Shop) -> Checking:
+    """Send the requests of the log and return how to check what came of them."""
     assert options.log is not None
     total = sum(1 for _ in AccessLog(options.log).requests(options.requests))
     log = AccessLog(options.log)
@@ -135,25 +140,33 @@ def _replay(options: DemoOptions, console: Console, clickhouse: ClickHouse, shop
     for reason, lines in log.skipped.most_common():
         console.print(f"[yellow]{lines:,} of {log.lines:,} lines were not sent: {reason}[/yellow]")
     _show_problems(console, report)
-    _let_events_arrive(options, clickhouse, shop, report.sent)
-    show_reports(console, clickhouse)
-    return [*check_sending(report, total), *check_log(Stored(clickhouse), report)]
+    console.print("A log knows no cookies, so each request is a visit of its own.")
+    return lambda: [check_sending(report, total), *check_log(stored, report)]
 
 
-def _let_events_arrive(options: DemoOptions, clickhouse: ClickHouse, shop: Shop, expected: int) -> None:
-    """Wait until as many events are stored as are expected, or no more come."""
-    if not options.keep:
-        shop.child.stop()  # which sends what still waits in its workers
-    stored, changed_at = -1, time.monotonic()
-    while stored < expected and time.monotonic() - changed_at < _STANDSTILL_SECONDS:
+def _settled(check: Checking) -> list[Check]:
+    """Return the checks once all hold, or when what they see has stopped changing.
+
+    While events come in, a table may be a moment ahead of the views that it fills.
+
+    Raises:
+        ClickHouseUnavailable: ClickHouse does not answer any more.
+    """
+    seen: list[Check] = []
+    changed_at = time.monotonic()
+    while True:
+        is_late = time.monotonic() - changed_at >= _STANDSTILL_SECONDS
         try:
-            now = Stored(clickhouse).number("SELECT count() FROM events")
+            checks = check()
         except ClickHouseUnavailable:
-            now = stored
-        if now != stored:
-            stored, changed_at = now, time.monotonic()
-        if stored < expected:
-            time.sleep(_POLL_SECONDS)
+            if is_late:
+                raise
+        else:
+            if is_late or all(each.holds for each in checks):
+                return checks
+            if checks != seen:
+                seen, changed_at = checks, time.monotonic()
+        time.sleep(_POLL_SECONDS)
 
 
 def _show_problems(console: Console, report: SendReport) -> None:
@@ -179,11 +192,11 @@ def _show_logs(console: Console, directory: Path) -> None:
         console.print("\n".join(lines), markup=False, soft_wrap=True)
 
 
-def _keep_running(console: Console, directory: Path, serve: Serve, shop: Shop) -> None:
+def _keep_running(options: DemoOptions, console: Console, directory: Path, serve: Serve, shop: Shop) -> None:
     console.print(
         f"\nThe shop:    {shop.address}\nClickHouse:  {serve.http}\nOTLP:        {serve.otlp}\n"
         f"DSN:         {serve.dsn}\nData, logs:  {directory}\n\n"
-        f"A visit of this shop ends after {_VISIT_TIMEOUT_SECONDS:g} seconds without a request.\n"
+        f"A visit of this shop ends after {options.visit_timeout_seconds:g} seconds without a request.\n"
         "Ctrl-C stops the servers; the directory stays.",
         soft_wrap=True,
     )

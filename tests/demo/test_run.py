@@ -1,0 +1,125 @@
+"""The demo end to end: real servers, real requests, every number checked."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from otel_usage.clickhouse import connect
+from otel_usage.demo.checks import Stored, check_simulation
+from otel_usage.demo.processes import Child
+from otel_usage.demo.run import DemoOptions, run_demo
+from otel_usage.demo.simulator import DEFAULT_SEED, plan_visitors
+from otel_usage.demo.truth import measure
+from otel_usage.schema import migrate
+from tests.serving import ServeProcess
+
+REAL_LOG = Path(__file__).parents[3] / "shared" / "data" / "apache-access.log"
+ADDRESSES = r"ClickHouse interface http://127\.0\.0\.1:(\d+), shop http://127\.0\.0\.1:(\d+)"
+START_SECONDS = 60.0
+
+
+def run(options: DemoOptions) -> tuple[int, str]:
+    output = io.StringIO()
+    return run_demo(options, Console(file=output, width=200)), output.getvalue()
+
+
+def start(tmp_path: Path, *arguments: str) -> Child:
+    # The data of a kept demo goes below TMPDIR.
+    command = [sys.executable, "-m", "otel_usage", "demo", *arguments]
+    return Child("the demo", command, log_path=tmp_path / "demo.log", env={"TMPDIR": str(tmp_path)})
+
+
+def is_listening(port: str) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", int(port))) == 0
+
+
+def test_a_small_demo_finds_every_number_as_it_was_sent() -> None:
+    code, output = run(DemoOptions(requests=200, visit_timeout_seconds=3.0))
+
+    assert "requests: sent 200, stored 200" in output
+    assert "FAIL" not in output
+    assert "29 of 29 checks hold." in output
+    assert code == 0
+
+
+def test_another_seed_is_checked_just_as_well() -> None:
+    code, output = run(DemoOptions(requests=150, seed=4, visit_timeout_seconds=3.0))
+
+    assert code == 0, output
+
+
+def test_a_log_is_replayed_and_what_cannot_be_sent_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "access.log"
+    line = '{} - - [17/May/2015:10:05:03 +0000] "GET {} HTTP/1.1" 200 1 "-" "curl/8.11.1"'
+    lines = [line.format("192.0.2.1", "/"), line.format("2001:db8::1", "/static/x.css"), "no log line"]
+    path.write_text("\n".join(lines))
+
+    code, output = run(DemoOptions(log=path))
+
+    assert "1 of 3 lines were not sent: not in the combined log format" in output
+    assert "requests: sent 2, stored 2" in output
+    assert code == 0
+
+
+@pytest.mark.skipif(not REAL_LOG.exists(), reason="the real access log lies beside the repository, not in it")
+def test_a_slice_of_a_real_log_is_stored_whole() -> None:
+    code, output = run(DemoOptions(log=REAL_LOG, requests=300))
+
+    assert "requests: sent 300, stored 300" in output
+    assert code == 0
+
+
+def test_a_log_that_is_not_there_is_told_before_anything_starts(tmp_path: Path) -> None:
+    code, output = run(DemoOptions(log=tmp_path / "none.log"))
+
+    assert code == 1
+    assert "The demo failed" in output
+    assert "ClickHouse interface" not in output
+
+
+def test_an_interrupted_demo_leaves_nothing_running(tmp_path: Path) -> None:
+    with start(tmp_path, "--requests", "1000000") as demo:
+        ports = demo.wait_for_line(ADDRESSES, timeout_seconds=START_SECONDS).groups()
+        assert all(map(is_listening, ports))
+
+        code = demo.stop()
+
+    assert code == 1
+    assert not any(map(is_listening, ports))
+    assert "Stopped, with everything that was started." in demo.output()
+
+
+def test_a_kept_demo_runs_until_it_is_interrupted_and_leaves_its_data(tmp_path: Path) -> None:
+    with start(tmp_path, "--keep", "--requests", "20") as demo:
+        ports = demo.wait_for_line(ADDRESSES, timeout_seconds=START_SECONDS).groups()
+        directory = Path(demo.wait_for_line(r"Data, logs: +(\S+)", timeout_seconds=START_SECONDS)[1])
+        demo.wait_for_line("Ctrl-C stops the servers", timeout_seconds=START_SECONDS)
+        assert all(map(is_listening, ports))
+
+        os.kill(demo.pid, signal.SIGINT)
+        demo.wait_for_line("^Stopping", timeout_seconds=START_SECONDS)
+        code = demo.wait(timeout_seconds=START_SECONDS)
+
+    assert code == 0
+    assert not any(map(is_listening, ports))
+    assert (directory / "data").is_dir()
+
+
+def test_an_empty_database_fails_the_checks(serve: ServeProcess) -> None:
+    clickhouse = connect(serve.dsn_of("demo_checks"), create_database=True)
+    migrate(clickhouse)
+
+    checks = check_simulation(Stored(clickhouse), measure(plan_visitors(DEFAULT_SEED, 200)))
+    clickhouse.close()
+
+    holding = {check.name for check in checks if check.holds}
+    assert holding == {"once each", "rejected events", "browsers_daily = events"}
