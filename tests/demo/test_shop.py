@@ -7,10 +7,18 @@ from collections.abc import Iterator
 import pytest
 from flask.testing import FlaskClient
 
+from otel_usage import wiring
 from otel_usage.demo.shop import create_app
 from otel_usage.demo.shop.products import CATEGORIES, PRODUCTS
 from otel_usage.demo.simulator import DEFAULT_SEED, plan_visitors
 from otel_usage.demo.visitors import FOLLOW
+
+
+@pytest.fixture(autouse=True)
+def tracking_disabled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what the pages record from starting a worker in the process of the tests."""
+    monkeypatch.setattr(wiring, "_wiring", wiring._Wiring())
+    monkeypatch.setenv("OTEL_USAGE_DISABLED", "true")
 
 
 @pytest.fixture
