@@ -16,7 +16,7 @@ def read_referrer_domain(event: Event) -> Attributes:
     referrer = event.attributes.get(names.REFERRER_URL)
     if not isinstance(referrer, str) or not referrer:
         return _NOTHING
-    domain = _domain(referrer)
+    domain = _domain(referrer[: names.MAX_TEXT])
     if not domain or domain == _without_www(str(event.attributes.get(names.HOST, "")).lower()):
         return _NOTHING
     return {names.REFERRER_DOMAIN: domain}

@@ -42,7 +42,8 @@ _MOBILE = re.compile(r"mobi|iphone|ipod|windows phone|blackberry|opera mini", re
 def read_user_agent(event: Event) -> Attributes:
     """Return what the agent string says; the dictionary is shared and must not be changed."""
     agent = event.attributes.get(names.USER_AGENT)
-    return describe_user_agent(agent if isinstance(agent, str) else "")
+    # Cut, because the cache keeps the string, and a foreign OTLP client may send megabytes.
+    return describe_user_agent(agent[: names.MAX_TEXT] if isinstance(agent, str) else "")
 
 
 @lru_cache(maxsize=_CACHED_AGENTS)

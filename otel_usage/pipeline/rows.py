@@ -22,6 +22,7 @@ Reader: TypeAlias = Callable[[Sequence[Event]], list[Any]]
 NO_KEY = bytes(16)
 """Visit key, visitor id or address of an event that has none."""
 
+_MAX_ADDRESS = 64
 _IPV4_PREFIX = bytes(10) + b"\xff\xff"
 
 
@@ -170,7 +171,8 @@ def _is_bot(events: Sequence[Event]) -> list[int]:
 def _address(key: str) -> Reader:
     def read(events: Sequence[Event]) -> list[bytes]:
         return [
-            address_bytes(value) if (value := event.attributes.get(key, "")).__class__ is str else NO_KEY
+            # Cut, because the cache keeps what it is asked for, and a foreign client may send megabytes.
+            address_bytes(value[:_MAX_ADDRESS]) if (value := event.attributes.get(key, "")).__class__ is str else NO_KEY
             for event in events
         ]
 
@@ -180,7 +182,7 @@ def _address(key: str) -> Reader:
 def _key(key: str) -> Reader:
     def read(events: Sequence[Event]) -> list[bytes]:
         return [
-            key_bytes(value) if (value := event.attributes.get(key, "")).__class__ is str else NO_KEY
+            key_bytes(value[: names.MAX_NAME]) if (value := event.attributes.get(key, "")).__class__ is str else NO_KEY
             for event in events
         ]
 
@@ -218,8 +220,8 @@ def _properties(events: Sequence[Event]) -> list[dict[str, str]]:
     for found, event in zip(properties, events, strict=True):
         visit_key = event.attributes.get(names.VISIT_KEY)
         # The column holds a hash of a visit manager's own key; the key itself must stay readable.
-        if visit_key and not is_own_key(str(visit_key)):
-            found[names.VISIT_KEY] = to_text(visit_key, names.MAX_NAME)
+        if visit_key and not is_own_key(key := to_text(visit_key, names.MAX_NAME)):
+            found[names.VISIT_KEY] = key
     return properties
 
 
