@@ -33,11 +33,11 @@ class TrackedApp:
         runtime = Runtime(self.settings, Accounting(), None, provider.get_tracer("test"), {})
         self.tracker = RequestTracker(runtime, "secret")
 
-    def serve(self, facts: RequestFacts, answer: Answer = Answer(200)) -> ReadableSpan:
+    def serve(self, facts: RequestFacts, answer: Answer | None = None) -> ReadableSpan:
         """Serve one request, and return its span."""
         tracked = self.tracker.begin(facts)
         assert tracked is not None
-        self.tracker.finish(tracked, answer, None)
+        self.tracker.finish(tracked, answer or Answer(200), None)
         self.tracker.leave(tracked)
         return self.spans_out.get_finished_spans()[-1]
 
