@@ -14,8 +14,8 @@ from typing import Any, NoReturn
 import click
 
 from otel_usage import __version__
-from otel_usage.clickhouse import DEFAULT_DSN, connect
-from otel_usage.errors import OtelUsageError, SettingError
+from otel_usage.clickhouse import DEFAULT_DSN, MISSING_SCHEMA_CODES, connect
+from otel_usage.errors import ClickHouseError, OtelUsageError, SettingError
 from otel_usage.reports import REPORTS, ReportParameters, run_report
 from otel_usage.reports.output import FORMATS, write_result
 from otel_usage.reports.period import parse_period
@@ -190,6 +190,9 @@ def _run(arguments: list[str]) -> int:
         code: Any = cli.main(args=arguments, prog_name="otel-usage", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return 2
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "otel-usage"
         return _failed(f"{error.format_message()} (see: {where} --help)", 2, debug)
@@ -199,6 +202,13 @@ def _run(arguments: list[str]) -> int:
         return _failed("interrupted", 1, debug)
     except SettingError as error:
         return _failed(str(error), 2, debug)
+    except ClickHouseError as error:
+        cure = (
+            ". The schema is missing or old, run: otel-usage migrate"
+            if error.code in MISSING_SCHEMA_CODES
+            else ""
+        )
+        return _failed(f"{error}{cure}", 1, debug)
     except (OtelUsageError, click.ClickException) as error:
         return _failed(str(error), 1, debug)
     except BrokenPipeError:
@@ -218,4 +228,4 @@ def _failed(message: str, code: int, debug: bool) -> int:
 
 def _dsn_in_force(dsn: str | None) -> str:
     """Return the DSN of the option, of the environment, or the default one of `otel-usage serve`."""
-    return Settings.load(dsn=dsn).dsn or DEFAULT_DSN
+    return dsn or Settings.load().dsn or DEFAULT_DSN

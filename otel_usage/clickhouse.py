@@ -28,6 +28,7 @@ DEFAULT_DSN = f"http://localhost:8123/{DEFAULT_DATABASE}"
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _HTTP_STATUS = re.compile(r"HTTP status (\d{3})")
 _SERVER_VERSION = re.compile(r"\s*\(version [^()]*(\([^()]*\))?[^()]*\)")
+_REASON = re.compile(r"\[Errno -?\d+\] ([^\"')]+)|(timed out)")
 _TLS_OPTIONS = frozenset({"verify", "ca_cert", "client_cert", "client_cert_key", "server_host_name"})
 _HOPELESS_STATUSES = frozenset({400, 411, 413, 414, 415, 422})
 """Answers of a proxy, without ClickHouse's own code, that the same body will get every time."""
@@ -49,6 +50,9 @@ PASSING_CODES = frozenset(
 Any other code speaks about the statement or its data, and will be the same next time.
 Source: https://github.com/ClickHouse/ClickHouse/blob/master/src/Common/ErrorCodes.cpp
 """
+
+MISSING_SCHEMA_CODES = frozenset({16, 60, 81})
+"""NO_SUCH_COLUMN, UNKNOWN_TABLE, UNKNOWN_DATABASE: `otel-usage migrate` mends them."""
 
 _EXACTLY_ONCE = {
     # Named on every insert: servers before 25 have 0 as the default, and would count a retry twice in the views.
@@ -386,7 +390,11 @@ def _sort(error: Exception, code: int | None, is_operational: bool, dsn: Dsn) ->
             kind = ClickHouseError if int(status[1]) in _HOPELESS_STATUSES else ClickHouseUnavailable
             return kind(f"{dsn!r} answered, but not as ClickHouse does: {text}")
         if is_operational or "chdb engine" in text:
-            return ClickHouseUnavailable(f"{dsn!r} does not answer: {text}")
+            # urllib3 tells the same thing in three layers; the innermost one is what people know.
+            reason = _REASON.search(text)
+            return ClickHouseUnavailable(
+                f"{dsn!r} does not answer: {reason[1] or reason[2] if reason else text}"
+            )
         return ClickHouseError(text)
     return ClickHouseUnavailable(text, code) if code in PASSING_CODES else ClickHouseError(text, code)
 

@@ -13,7 +13,7 @@ from typing import Any
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from otel_usage.clickhouse import ClickHouse, connect, parse_dsn
+from otel_usage.clickhouse import MISSING_SCHEMA_CODES, ClickHouse, connect, parse_dsn
 from otel_usage.errors import (
     ClickHouseError,
     ClickHouseUnavailable,
@@ -33,9 +33,6 @@ logger = logging.getLogger(__name__)
 
 _NAMES = [column.name for column in COLUMNS]
 _TYPES = [column.type for column in COLUMNS]
-_UNKNOWN_TABLE, _UNKNOWN_DATABASE, _NO_SUCH_COLUMN = 60, 81, 16
-_MISSING_SCHEMA = frozenset({_UNKNOWN_TABLE, _UNKNOWN_DATABASE, _NO_SUCH_COLUMN})
-_FIRST_RETRY_SECONDS = 0.25
 
 
 class ClickHouseSpanExporter(SpanExporter):
@@ -83,7 +80,7 @@ class ClickHouseSpanExporter(SpanExporter):
             self._connection().insert("events", _NAMES, _TYPES, batch.payload, token=batch.token)
         except ClickHouseUnavailable as error:
             self.close()
-            if error.code in _MISSING_SCHEMA:
+            if error.code in MISSING_SCHEMA_CODES:
                 raise DeliveryError("the schema is missing or old. Run: otel-usage migrate") from error
             raise DeliveryError(_without_data(error)) from error
         except ClickHouseError as error:
