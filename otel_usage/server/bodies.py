@@ -57,27 +57,33 @@ class BodyReader:
         Raises:
             BodyError: it is too long, stands still, or too many bytes are in flight.
         """
-        if announced is not None and announced.isdigit() and int(announced) > self.max_bytes:
-            raise self.too_long()
         body = bytearray()
         iterator = chunks.__aiter__()
         try:
-            while True:
-                try:
-                    chunk = await asyncio.wait_for(iterator.__anext__(), _IDLE_SECONDS)
-                except StopAsyncIteration:
-                    return bytes(body)
-                except asyncio.TimeoutError:
-                    message = f"The body stood still for {_IDLE_SECONDS:.0f} seconds"
-                    raise BodyError(message, 408, 209) from None
+            if announced is not None and announced.isdigit() and int(announced) > self.max_bytes:
+                await self._drain(iterator)
+                raise self.too_long()
+            while (chunk := await _next(iterator)) is not None:
                 self._free -= len(chunk)
                 body += chunk
                 if len(body) > self.max_bytes:
+                    await self._drain(iterator)
                     raise self.too_long()
                 if self._free < 0:
                     raise BodyError("Too many bytes are in flight, try again later", 503, 202)
+            return bytes(body)
         finally:
             self._free += len(body)
+
+    async def _drain(self, iterator: AsyncIterator[bytes]) -> None:
+        """Pass over the rest of a body, up to the limit once more.
+
+        A client that is still sending when the connection closes sees a broken connection instead of the answer, and
+        would try again.
+        """
+        left = self.max_bytes
+        while left > 0 and (chunk := await _next(iterator)) is not None:
+            left -= len(chunk)
 
     def too_long(self) -> BodyError:
         """Return the error for a body over the limit."""
@@ -120,6 +126,15 @@ class BodyReader:
         ) as error:
             message = f"The body is not valid {name}: {str(error)[:200] or 'it ends too early'}"
             raise BodyError(message, 400, 271) from None
+
+
+async def _next(iterator: AsyncIterator[bytes]) -> bytes | None:
+    try:
+        return await asyncio.wait_for(iterator.__anext__(), _IDLE_SECONDS)
+    except StopAsyncIteration:
+        return None
+    except asyncio.TimeoutError:
+        raise BodyError(f"The body stood still for {_IDLE_SECONDS:.0f} seconds", 408, 209) from None
 
 
 class _TooLong(Exception):

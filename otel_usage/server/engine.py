@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from otel_usage.errors import OtelUsageError
 from otel_usage.server.engine_config import write_config
@@ -106,7 +106,7 @@ class Engine:
         os.chdir(self.bodies.path)
         import chdb
 
-        self._connect: Callable[[str], Any] = chdb.connect
+        self._connect = cast(Callable[[str], Any], chdb.connect)
         self._address = f"{data}?config-file={config}"
         try:
             # Keeps the engine open while no request holds a handle.

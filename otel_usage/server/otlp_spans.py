@@ -103,11 +103,14 @@ def _protobuf_attributes(pairs: Iterable[Any]) -> dict[str, AttributeValue]:
     attributes: dict[str, AttributeValue] = {}
     for pair in pairs:
         value = pair.value
-        kind = value.WhichOneof("value")
-        if kind == "string_value":
-            attributes[pair.key] = value.string_value
-        elif kind is not None:
-            attributes[pair.key] = _PROTOBUF_READERS[kind](value)
+        # Nearly all values are texts, and asking which kind it is costs as much as reading one.
+        text = value.string_value
+        if text:
+            attributes[pair.key] = text
+        else:
+            other = _protobuf_value(value)
+            if other is not None:
+                attributes[pair.key] = other
     return attributes
 
 
@@ -185,7 +188,9 @@ def _json_attributes(parent: Mapping[str, Any]) -> dict[str, AttributeValue]:
     return attributes
 
 
-def _json_value(value: Mapping[str, Any]) -> Any:
+def _json_value(value: Any) -> Any:
+    if not isinstance(value, dict):
+        raise TypeError
     for kind, read in _JSON_READERS.items():
         if kind in value:
             return read(value[kind])

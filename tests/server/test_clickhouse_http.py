@@ -133,7 +133,7 @@ def test_the_default_user_without_password_is_welcome(serve: ServeProcess) -> No
 
 
 def native_block(data: bytes) -> bytes:
-    packed = lz4.block.compress(data, store_size=False)
+    packed: bytes = lz4.block.compress(data, store_size=False)
     return bytes(16) + struct.pack("<BII", 0x82, len(packed) + 9, len(data)) + packed
 
 

@@ -138,8 +138,7 @@ def test_settings_of_one_request_do_not_stay(client: Client) -> None:
 
 
 def test_frames_and_arrow_tables_go_both_ways(client: Client) -> None:
-    import pandas
-
+    pandas = pytest.importorskip("pandas")
     client.command("CREATE OR REPLACE TABLE frames (number UInt64) ENGINE = Memory")
     client.insert_df("frames", pandas.DataFrame({"number": [1, 2, 3]}))
 

@@ -146,7 +146,7 @@ def resident_bytes(serve: ServeProcess) -> int:
 def test_chunks_over_the_limit_are_refused_as_they_come(small: ServeProcess) -> None:
     head = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
 
-    answer = raw(small, head, *[b"40000\r\n" + b" " * 0x40000 + b"\r\n"] * 4)
+    answer = raw(small, head, *[b"40000\r\n" + b" " * 0x40000 + b"\r\n"] * 5, b"0\r\n\r\n")
 
     assert b" 413 " in answer.partition(b"\r\n")[0]
 
