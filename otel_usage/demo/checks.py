@@ -231,9 +231,7 @@ def _check_funnels(stored: Stored, truth: Truth) -> list[Check]:
 
 
 def _check_reports(stored: Stored, truth: Truth) -> list[Check]:
-    browsers = {
-        (row["browser"], row["os"], row["device_type"]): row["requests"] for row in stored.report("browsers")
-    }
+    browsers = {row["browser"]: row["requests"] for row in stored.report("browsers")}
     funnels = {(row["funnel"], row["stage"]): row["visits"] for row in stored.report("funnel")}
     planned = {
         (funnel, stage): visits
@@ -241,6 +239,6 @@ def _check_reports(stored: Stored, truth: Truth) -> list[Check]:
         for stage, visits in zip(stages, truth.stage_visits[funnel], strict=True)
     }
     return [
-        compare_counts("report browsers", truth.requests_by_agent, browsers),
+        compare_counts("report browsers", truth.requests_by_browser, browsers),
         compare_counts("report funnel", planned, funnels),
     ]

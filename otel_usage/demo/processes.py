@@ -41,7 +41,7 @@ class Child:
             name: what messages call it.
             command: program and arguments.
             log_path: file that takes its standard output and error. A pipe that nobody reads would stop it.
-            env: variables on top of our own environment.
+            env: its whole environment; None: a copy of ours.
 
         Raises:
             ChildError: the program cannot be started.
@@ -56,7 +56,7 @@ class Child:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    env={**os.environ, **(env or {})},
+                    env=env,
                     start_new_session=True,
                 )
         except OSError as error:

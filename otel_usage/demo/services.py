@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shlex
 import sys
@@ -21,6 +22,7 @@ FUNNELS_FILE = Path(__file__).with_name("funnels.toml")
 PROBE_PATH = "/static/otel-usage-demo-probe"
 """Asked for until the shop answers. Excluded from tracking, in whatever way the demo is run."""
 
+_FOREIGN_SETTINGS = ("OTEL_", "FLASK_", "GUNICORN_", SECRET_VARIABLE)
 _START_SECONDS = 60.0
 _POLL_SECONDS = 0.1
 _LISTENING_LINE = r"Listening at: (http://127\.0\.0\.1:\d+)"
@@ -60,7 +62,7 @@ def running_serve(directory: Path) -> Iterator[Serve]:
     """
     command: list[str | Path] = [sys.executable, "-m", "otel_usage", "serve", "--data", directory / "data"]
     command += ["--http-port", "0", "--otlp-port", "0"]
-    with Child("otel-usage serve", command, log_path=directory / "serve.log") as child:
+    with Child("otel-usage serve", command, log_path=directory / "serve.log", env=_environment()) as child:
         ready = child.wait_for_line("^ready (.+)", timeout_seconds=_START_SECONDS)
         words = shlex.split(ready[1])
         address_by_name = dict(word.split("=", 1) for word in words if "=" in word)
@@ -86,6 +88,7 @@ def running_shop(directory: Path, settings: Mapping[str, str]) -> Iterator[Shop]
         "otel_usage.demo.shop:app",
     ]
     env = {
+        **_environment(),
         "OTEL_SERVICE_NAME": SERVICE_NAME,
         "OTEL_TRACES_EXPORTER": "none",
         "OTEL_METRICS_EXPORTER": "none",
@@ -101,6 +104,11 @@ def running_shop(directory: Path, settings: Mapping[str, str]) -> Iterator[Shop]
         shop = Shop(child, place.hostname or "", place.port or 0)
         _wait_until_it_answers(shop)
         yield shop
+
+
+def _environment() -> dict[str, str]:
+    """Return our environment without what would make the servers do something else than the plan expects."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN_SETTINGS)}
 
 
 def _wait_until_it_answers(shop: Shop) -> None:

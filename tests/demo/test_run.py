@@ -34,7 +34,9 @@ def run(options: DemoOptions) -> tuple[int, str]:
 def start(tmp_path: Path, *arguments: str) -> Child:
     # The data of a kept demo goes below TMPDIR.
     command = [sys.executable, "-m", "otel_usage", "demo", *arguments]
-    return Child("the demo", command, log_path=tmp_path / "demo.log", env={"TMPDIR": str(tmp_path)})
+    return Child(
+        "the demo", command, log_path=tmp_path / "demo.log", env={**os.environ, "TMPDIR": str(tmp_path)}
+    )
 
 
 def is_listening(port: str) -> bool:
@@ -49,6 +51,16 @@ def test_a_small_demo_finds_every_number_as_it_was_sent() -> None:
     assert "FAIL" not in output
     assert "29 of 29 checks hold." in output
     assert code == 0
+
+
+def test_the_settings_of_another_app_do_not_reach_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_USAGE_IP", "off")
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    monkeypatch.setenv("GUNICORN_CMD_ARGS", "--bind 127.0.0.1:1")
+
+    code, output = run(DemoOptions(requests=10, visit_timeout_seconds=1.0))
+
+    assert code == 0, output
 
 
 def test_another_seed_is_checked_just_as_well() -> None:
