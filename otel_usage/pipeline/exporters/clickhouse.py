@@ -35,6 +35,9 @@ _NAMES = [column.name for column in COLUMNS]
 _TYPES = [column.type for column in COLUMNS]
 
 
+_FIRST_RETRY_SECONDS = 0.25
+
+
 class ClickHouseSpanExporter(SpanExporter):
     """Inserts usage events into `events`, each exactly once as long as its batch is retried.
 
