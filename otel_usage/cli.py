@@ -17,6 +17,7 @@ from otel_usage import __version__
 from otel_usage.clickhouse import DEFAULT_DSN, MISSING_SCHEMA_CODES, connect
 from otel_usage.errors import ClickHouseError, OtelUsageError, SettingError
 from otel_usage.reports import REPORTS, ReportParameters, run_report
+from otel_usage.reports.model import DEFAULT_LIMIT
 from otel_usage.reports.output import FORMATS, write_result
 from otel_usage.reports.period import parse_period
 from otel_usage.settings import Settings, describe
@@ -51,8 +52,13 @@ def cli(debug: bool) -> None:
 )
 def serve(data: Path, host: str, http_port: int, otlp_port: int, allow_host: tuple[str, ...]) -> int:
     """Run the embedded ClickHouse with an OTLP receiver, on loopback."""
-    from otel_usage.server.serve import ServeOptions
-    from otel_usage.server.serve import serve as run_server
+    try:
+        from otel_usage.server.serve import ServeOptions
+        from otel_usage.server.serve import serve as run_server
+    except ModuleNotFoundError as error:
+        raise OtelUsageError(
+            f"serve needs {error.name}. Install it with: pip install 'otel-usage[serve]'"
+        ) from error
 
     return run_server(
         ServeOptions(data=data, host=host, http_port=http_port, otlp_port=otlp_port, allowed_hosts=allow_host)
@@ -90,7 +96,9 @@ def migrate(dsn: str | None, dry_run: bool) -> int:
 @click.option("--until", metavar="WHEN", help="The same; default: now.")
 @click.option("--service", default="", help="One service only; default: all.")
 @click.option("--funnel", default="", help="One funnel only; default: all.")
-@click.option("--limit", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="Most rows.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1_000_000), default=DEFAULT_LIMIT, show_default=True, help="Most rows."
+)
 @click.option("--format", "output_format", type=click.Choice(FORMATS), default="table", show_default=True)
 @click.option("--dsn", help=_DSN_HELP)
 def report(
@@ -125,6 +133,8 @@ def report(
     finally:
         client.close()
     write_result(result, output_format, sys.stdout)
+    if result.is_cut:
+        click.echo(f"otel-usage: only the first {limit} rows; ask for more with --limit", err=True)
     return 0
 
 

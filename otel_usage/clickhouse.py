@@ -57,6 +57,7 @@ MISSING_SCHEMA_CODES = frozenset({16, 60, 81})
 _EXACTLY_ONCE = {
     # Named on every insert: servers before 25 have 0 as the default, and would count a retry twice in the views.
     "deduplicate_blocks_in_dependent_materialized_views": 1,
+    "insert_deduplicate": 1,
     # The answer must mean "stored", and a token does not travel through the asynchronous queue.
     "async_insert": 0,
 }

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from otel_usage.clickhouse import ClickHouse
+from otel_usage.schema import migrate
+from tests.databases import empty_tables, new_database
 from tests.serving import ServeProcess, start_serve
 
 
@@ -16,3 +19,24 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServeProcess]:
     server = start_serve(Path(tmp_path_factory.mktemp("serve")))
     yield server
     server.stop()
+
+
+@pytest.fixture
+def database(serve: ServeProcess) -> Iterator[ClickHouse]:
+    """An empty database of the test's own."""
+    with new_database(serve) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def _migrated_database(serve: ServeProcess) -> Iterator[ClickHouse]:
+    with new_database(serve) as client:
+        migrate(client)
+        yield client
+
+
+@pytest.fixture
+def usage(_migrated_database: ClickHouse) -> ClickHouse:
+    """A database with the whole schema and no events."""
+    empty_tables(_migrated_database)
+    return _migrated_database

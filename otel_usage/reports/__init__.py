@@ -13,7 +13,7 @@ __all__ = ["REPORTS", "Report", "ReportParameters", "ReportResult", "load_sql", 
 REPORTS = {
     report.name: report
     for report in (
-        Report("browsers", "Requests, visits and visitors by browser, system and device"),
+        Report("browsers", "Requests, visits and visitors by browser"),
         Report("ips", "Requests and visits by client address, with the first and last time seen"),
         Report("pages", "Requests, visits, errors and durations by route and path"),
         Report("visits", "Visits by day: how many, how many confirmed, how long"),
@@ -47,11 +47,13 @@ def run_report(client: ClickHouse, name: str, parameters: ReportParameters) -> R
             "end_day": parameters.end_day.isoformat(),
             "service": parameters.service,
             "funnel": parameters.funnel,
-            "limit": parameters.limit,
+            # One more, to know whether there are more.
+            "limit": parameters.limit + 1,
         },
         {"log_comment": f"otel_usage report {report.name}"},
     )
-    return ReportResult(result.columns, result.rows)
+    is_cut = len(result.rows) > parameters.limit
+    return ReportResult(result.columns, result.rows[: parameters.limit], is_cut)
 
 
 def _utc_text(moment: datetime) -> str:

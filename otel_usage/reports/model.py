@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from typing import Any
 
-DEFAULT_LIMIT = 100
+DEFAULT_LIMIT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +52,5 @@ class ReportResult:
 
     columns: tuple[str, ...]
     rows: list[tuple[Any, ...]]
+    is_cut: bool = False
+    """There are more rows than the limit let through."""

@@ -38,7 +38,7 @@ def probe_deduplication(client: ClickHouse) -> str:
     if found != (2, 2):
         raise SchemaError(
             f"This server does not count batches exactly once: of two batches, one of them sent twice, it has "
-            f"{found[0]} in a table and {found[1]} in its view. otel_usage needs ClickHouse 24.8 or later, with "
-            "insert_deduplicate = 1 in the profile of the account"
+            f"{found[0]} in a table and {found[1]} in its view. otel_usage needs ClickHouse 24.8 or later, and an "
+            "account whose profile does not switch insert deduplication off"
         )
     return EXACT

@@ -1,16 +1,17 @@
 -- Sums of counters by object.
 --
 -- Parameters  first_day, end_day Date (UTC), half open; service ('' for all); limit
+-- Columns     bot_value: how much of the value came from robots
 -- Order       value descending
 SELECT
-    state.object_type  AS object_type,
-    state.object_id    AS object_id,
-    state.counter_name AS counter_name,
-    state.is_bot       AS is_bot,
-    sum(state.value)   AS value
+    state.object_type                    AS object_type,
+    state.object_id                      AS object_id,
+    state.counter_name                   AS counter_name,
+    sum(state.value)                     AS value,
+    sumIf(state.value, state.is_bot = 1) AS bot_value
 FROM counters_daily_state AS state
 WHERE state.day >= {first_day:Date} AND state.day < {end_day:Date}
     AND ({service:String} = '' OR state.service_name = {service:String})
-GROUP BY object_type, object_id, counter_name, is_bot
-ORDER BY value DESC, object_type, object_id, counter_name, is_bot
+GROUP BY object_type, object_id, counter_name
+ORDER BY value DESC, object_type, object_id, counter_name
 LIMIT {limit:UInt32}

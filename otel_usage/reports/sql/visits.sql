@@ -1,22 +1,39 @@
 -- Visits by the day on which they began, people and robots apart.
 --
+-- Of a visit that goes on for more than 31 days, what lies further away from the range is not seen: reading all
+-- of history for a week's report would cost more than that visit is worth. The view `visits` has it whole.
+--
 -- Parameters  first_day, end_day Date (UTC), half open; service ('' for all); limit
 -- Columns     confirmed: visits whose cookie came back; single_request: visits of one request;
 --             median_seconds: from the first to the last request
 -- Order       day descending
 SELECT
-    toDate(visits.started)                                                             AS day,
-    visits.service_name                                                                AS service_name,
-    visits.is_bot                                                                      AS is_bot,
-    count()                                                                            AS visits,
-    countIf(visits.confirmed = 1)                                                      AS confirmed,
-    countIf(visits.requests = 1)                                                       AS single_request,
-    sum(visits.requests)                                                               AS requests,
-    round(sum(visits.requests) / count(), 2)                                           AS requests_per_visit,
-    round(quantileExact((toUnixTimestamp64Nano(visits.last_seen) - toUnixTimestamp64Nano(visits.started)) / 1e9), 3) AS median_seconds
-FROM visits
-WHERE toDate(visits.started) >= {first_day:Date} AND toDate(visits.started) < {end_day:Date}
-    AND ({service:String} = '' OR visits.service_name = {service:String})
+    toDate(started)                           AS day,
+    service_name,
+    is_bot,
+    count()                                   AS visits,
+    countIf(confirmed = 1)                    AS confirmed,
+    countIf(requests_of_visit = 1)            AS single_request,
+    sum(requests_of_visit)                    AS requests,
+    round(requests / visits, 2)               AS requests_per_visit,
+    round(quantileExact((toUnixTimestamp64Nano(last_seen) - toUnixTimestamp64Nano(started)) / 1e9), 3) AS median_seconds
+FROM
+(
+    SELECT
+        state.service_name                           AS service_name,
+        min(tupleElement(state.first_request, 'at')) AS started,
+        max(tupleElement(state.last_request, 'at'))  AS last_seen,
+        sum(state.requests)                          AS requests_of_visit,
+        max(state.confirmed)                         AS confirmed,
+        max(state.is_bot)                            AS is_bot
+    FROM visits_state AS state
+    WHERE state.day >= {first_day:Date} - 31 AND state.day < {end_day:Date} + 31
+        AND ({service:String} = '' OR state.service_name = {service:String})
+    GROUP BY
+        service_name,
+        state.visit_key_bytes
+)
+WHERE toDate(started) >= {first_day:Date} AND toDate(started) < {end_day:Date}
 GROUP BY day, service_name, is_bot
 ORDER BY day DESC, service_name, is_bot
 LIMIT {limit:UInt32}
