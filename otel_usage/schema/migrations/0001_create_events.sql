@@ -63,11 +63,11 @@ CREATE TABLE IF NOT EXISTS events
     trace_id               String ALIAS lower(hex(trace_id_bytes)),
     span_id                String ALIAS lower(hex(span_id_bytes)),
     parent_span_id         String ALIAS lower(hex(parent_span_id_bytes)),
-    visit_key              String ALIAS if(visit_key_bytes = toFixedString('', 16), '', lower(hex(visit_key_bytes))),
-    visitor_id             String ALIAS if(visitor_id_bytes = toFixedString('', 16), '', lower(hex(visitor_id_bytes))),
+    visit_key              String ALIAS if(empty(visit_key_bytes), '', lower(hex(visit_key_bytes))),
+    visitor_id             String ALIAS if(empty(visitor_id_bytes), '', lower(hex(visitor_id_bytes))),
 
     INDEX trace_id_bloom lower(hex(trace_id_bytes)) TYPE bloom_filter(0.01) GRANULARITY 1,
-    INDEX visit_key_bloom if(visit_key_bytes = toFixedString('', 16), '', lower(hex(visit_key_bytes))) TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX visit_key_bloom if(empty(visit_key_bytes), '', lower(hex(visit_key_bytes))) TYPE bloom_filter(0.01) GRANULARITY 1,
     INDEX user_id_bloom user_id TYPE bloom_filter(0.01) GRANULARITY 1,
     INDEX client_address_bloom client_address TYPE bloom_filter(0.01) GRANULARITY 1
 )

@@ -22,7 +22,7 @@ SELECT
     tupleElement(first_request, 'referrer_domain')   AS referrer_domain,
     tupleElement(first_request, 'campaign_source')   AS campaign_source,
     confirmed,
-    if(visitor_id_bytes = toFixedString('', 16), '', lower(hex(visitor_id_bytes))) AS visitor_id
+    if(empty(visitor_id_bytes), '', lower(hex(visitor_id_bytes))) AS visitor_id
 FROM
 (
     SELECT
