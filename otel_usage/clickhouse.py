@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -171,7 +172,7 @@ def connect(
                 # Atomic, because chDB's default engine knows neither EXCHANGE nor refreshable views.
                 server.command(f"CREATE DATABASE IF NOT EXISTS {parsed.database} ENGINE = Atomic")
             finally:
-                server.close()
+                _close(server)
         return ClickHouse(_open(parsed, parsed.database, timeouts), parsed)
 
 
@@ -199,12 +200,34 @@ def _open(dsn: Dsn, database: str | None, timeouts: Mapping[str, Any]) -> Client
         query_retries=0,
         # A session binds all statements of a client to one at a time, and is remembered by the server.
         autogenerate_session_id=False,
-        # The driver's common pool would be shared with a forked child, socket by socket.
-        dedicated_pool=True,
+        **_pool_options(dsn),
         **timeouts,
         **common,
         **options,
     )
+
+
+def _pool_options(dsn: Dsn) -> dict[str, Any]:
+    # The driver's common pool would be shared with a forked child, socket by socket. A pool of its own it would
+    # send through the proxy of HTTP_PROXY, from where this very computer cannot be reached.
+    if dsn.scheme == "http" and _is_loopback(dsn.host):
+        from clickhouse_connect.driver.httputil import get_pool_manager
+
+        return {"pool_mgr": get_pool_manager()}
+    return {"dedicated_pool": True}
+
+
+def _close(client: Client) -> None:
+    # The driver does not close a pool that it did not make.
+    client.close_connections()
+    client.close()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class ClickHouse:
@@ -337,7 +360,7 @@ class ClickHouse:
     def close(self) -> None:
         """Give back the connections. A chDB engine stops with its last connection."""
         with _errors_sorted(self.dsn):
-            self._client.close()
+            _close(self._client)
 
     def _insert_settings(self, table: str, token: str, settings: Mapping[str, Any] | None) -> dict[str, Any]:
         return {

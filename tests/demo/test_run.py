@@ -57,6 +57,7 @@ def test_the_settings_of_another_app_do_not_reach_the_demo(monkeypatch: pytest.M
     monkeypatch.setenv("OTEL_USAGE_IP", "off")
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
     monkeypatch.setenv("GUNICORN_CMD_ARGS", "--bind 127.0.0.1:1")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
 
     code, output = run(DemoOptions(requests=10, visit_timeout_seconds=1.0))
 
