@@ -6,6 +6,7 @@ import hashlib
 import itertools
 from collections.abc import Sequence
 from datetime import datetime, timezone
+from typing import Any
 from uuid import uuid4
 
 from otel_usage import attributes as names
@@ -113,7 +114,7 @@ def build_stage(index: int, at: str, *, visit: str, funnel: str = "buy", **colum
     """Return the event of a visit that reaches a stage, named after its place (`stage 1`) by default."""
     is_bot = bool(columns.pop("is_bot", False))
     service = str(columns.pop("service", "shop"))
-    values: dict[str, AttributeValue] = {
+    values: dict[str, Any] = {
         "funnel": funnel,
         "stage": f"stage {index}",
         "stage_index": index,

@@ -12,6 +12,11 @@ from otel_usage.schema import Migration, load_migrations
 
 FOLDER = Path(otel_usage.schema.__file__).parent / "migrations"
 MIGRATIONS = [pytest.param(migration, id=str(migration)) for migration in load_migrations()]
+TABLES = [
+    pytest.param(migration, id=str(migration))
+    for migration in load_migrations()
+    if "MergeTree" in migration.sql
+]
 
 
 def test_the_versions_are_one_two_three_and_so_on() -> None:
@@ -42,14 +47,7 @@ def test_a_migration_is_one_statement_that_names_no_database(migration: Migratio
     assert not re.search(r"\b(FROM|JOIN|TO|EXISTS) \w+\.\w+", statement)
 
 
-@pytest.mark.parametrize(
-    "migration",
-    [
-        migration
-        for migration in MIGRATIONS
-        if "_create_" in str(migration.values[0]) and "MergeTree" in migration.values[0].sql
-    ],  # type: ignore[union-attr]
-)
+@pytest.mark.parametrize("migration", TABLES)
 def test_every_table_remembers_the_tokens_of_its_inserts(migration: Migration) -> None:
     assert "non_replicated_deduplication_window = 10000" in migration.sql
 
