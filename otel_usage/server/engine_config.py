@@ -35,6 +35,9 @@ _CONSTANT_SETTINGS = (
     "allow_experimental_eval_table_function",
 )
 
+_MAX_RESULT_BYTES = 1 << 29
+"""Largest result by default, because it stays in memory until it is sent; a client may set its own."""
+
 
 def write_config(directory: Path) -> Path:
     """Write the engine's configuration files and return the path of the one to start with.
@@ -67,7 +70,11 @@ def _users() -> str:
     grants = "".join(f"<query>{grant}</query>" for grant in _GRANTS)
     constraints = "".join(f"<{name}><const/></{name}>" for name in _CONSTANT_SETTINGS)
     return f"""<clickhouse>
-    <profiles><default><constraints>{constraints}</constraints></default></profiles>
+    <profiles><default>
+        <max_result_bytes>{_MAX_RESULT_BYTES}</max_result_bytes>
+        <result_overflow_mode>throw</result_overflow_mode>
+        <constraints>{constraints}</constraints>
+    </default></profiles>
     <quotas><default></default></quotas>
     <users><default>
         <password></password>

@@ -32,7 +32,10 @@ _OTLP_THREADS = 2
 _MAX_CONNECTIONS = 512
 _MAX_HEAD_BYTES = 262_144
 """Longest request line and headers: a statement may stand in the URL."""
+_FINISH_SECONDS = 20
+"""How long running statements may take after the signal, before they are cancelled."""
 _SHUTDOWN_SECONDS = 30
+"""How long a client may take to send and read, before its connection is cut."""
 
 
 class Server:
@@ -85,12 +88,10 @@ class Server:
             self._on_ready(self._ready_line())
             await self._stop.wait()
             # The receiver first: what it has accepted goes through the other port.
-            await otlp.finish()
+            await self._finish(otlp)
         finally:
             receiver.close()
-            await http.finish()
-            # Nobody waits for what still runs: a query that outlived the time for finishing.
-            self._engine.cancel_queries()
+            await self._finish(http)
             self._otlp_threads.shutdown()
             self._engine_threads.shutdown()
             sessions.close()
@@ -104,6 +105,7 @@ class Server:
     def _on_signal(self, number: int) -> None:
         if self._stop.is_set():
             # The second signal: somebody does not want to wait. The engine's directory survives a kill.
+            self._engine.bodies.remove()
             os._exit(128 + number)
         self._stop.set()
 
@@ -123,6 +125,14 @@ class Server:
         if not _is_wildcard(self._options.host):
             allowed = (*allowed, self._options.host)
         return _Port(AccessCheck(app, allowed), listener)
+
+    async def _finish(self, port: _Port) -> None:
+        """Let a port answer what it has accepted; what takes too long is cancelled and answered with an error."""
+        finishing = asyncio.create_task(port.finish())
+        await asyncio.wait([finishing], timeout=_FINISH_SECONDS)
+        if not finishing.done():
+            await asyncio.to_thread(self._engine.cancel_queries)
+        await finishing
 
     def _ready_line(self) -> str:
         reach = "loopback only" if is_loopback_name(self._options.host) else "open to all who reach this host"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,20 +48,21 @@ def serve(options: ServeOptions) -> int:
             raise
         return _failed(f"serve needs {error.name}. Install it with: pip install 'otel-usage[serve]'")
     try:
-        server = Server(options, _tell)
+        asyncio.run(Server(options, _tell).run())
     except ModuleNotFoundError as error:
         return _failed(f"serve needs {error.name}. Install it with: pip install 'otel-usage[serve]'")
     except OtelUsageError as error:
         return _failed(str(error))
-    try:
-        asyncio.run(server.run())
-    except OtelUsageError as error:
-        return _failed(str(error))
+    except KeyboardInterrupt:
+        # Ctrl-C before the signals were ours: while the engine was opening.
+        return 130
     return 0
 
 
 def _tell(line: str) -> None:
-    print(line, flush=True)
+    # Whoever started us may have gone, and serving goes on.
+    with suppress(BrokenPipeError):
+        print(line, flush=True)
 
 
 def _failed(message: str) -> int:

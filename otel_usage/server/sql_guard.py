@@ -20,6 +20,7 @@ from otel_usage.server.sql_tokens import MARK, QUOTED, STRING, WORD, SqlRefused,
 
 MAX_SQL_CHARACTERS = 1_048_576
 """Longest statement that is read as SQL; inserted data is not part of it."""
+_MAX_CACHED_CHARACTERS = 8192
 
 _COMBINATORS = re.compile(
     "(?:If|Array|Map|Distinct|State|Merge|ForEach|OrDefault|OrNull|Resample|SimpleState|ArgMin|ArgMax|Null|Tuple)$",
@@ -95,7 +96,15 @@ class SqlGuard:
         self._formats = frozenset(catalogue.formats)
         self._known_settings = frozenset(catalogue.settings)
         # The same statements come again and again: dashboards, reports, inserts.
-        self.check = lru_cache(maxsize=512)(self._check)
+        self._check_cached = lru_cache(maxsize=512)(self._check)
+
+    def check(self, sql: str) -> Verdict:
+        """Return what the statement is.
+
+        Raises:
+            SqlRefused: it names something that is not allowed; says what.
+        """
+        return self._check_cached(sql) if len(sql) <= _MAX_CACHED_CHARACTERS else self._check(sql)
 
     def check_setting(self, name: str) -> None:
         """Refuse a setting that could name a file, a host or an expression.
@@ -131,11 +140,6 @@ class SqlGuard:
                 raise SqlRefused(f"Parameter {name!a} is not accepted as an identifier")
 
     def _check(self, sql: str) -> Verdict:
-        """Return what the statement is.
-
-        Raises:
-            SqlRefused: it names something that is not allowed; says what.
-        """
         if len(sql) > MAX_SQL_CHARACTERS:
             raise SqlRefused(
                 f"The statement has {len(sql)} characters, at most {MAX_SQL_CHARACTERS} are read as SQL. "
