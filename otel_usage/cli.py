@@ -18,7 +18,7 @@ from otel_usage.clickhouse import DEFAULT_DSN, MISSING_SCHEMA_CODES, connect
 from otel_usage.errors import ClickHouseError, OtelUsageError, SettingError
 from otel_usage.reports import REPORTS, ReportParameters, run_report
 from otel_usage.reports.model import DEFAULT_LIMIT
-from otel_usage.reports.output import FORMATS, write_result
+from otel_usage.reports.output import FORMATS, printable, write_result
 from otel_usage.reports.period import parse_period
 from otel_usage.settings import Settings, describe
 
@@ -232,7 +232,8 @@ def _run(arguments: list[str]) -> int:
 def _failed(message: str, code: int, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    click.echo(f"otel-usage: {' '.join(message.split())}", err=True)
+    # ClickHouse quotes what it was sent, which may be what a client of the app has sent.
+    click.echo(f"otel-usage: {printable(' '.join(message.split()))}", err=True)
     return code
 
 

@@ -56,9 +56,10 @@ MISSING_SCHEMA_CODES = frozenset({16, 60, 81})
 """NO_SUCH_COLUMN, UNKNOWN_TABLE, UNKNOWN_DATABASE: `otel-usage migrate` mends them."""
 
 _EXACTLY_ONCE = {
-    # Named on every insert: servers before 25 have 0 as the default, and would count a retry twice in the views.
-    "deduplicate_blocks_in_dependent_materialized_views": 1,
+    # Named on every insert, because an account's profile may say otherwise.
     "insert_deduplicate": 1,
+    # Older servers have 0 as the default, and would count a retry twice in the views.
+    "deduplicate_blocks_in_dependent_materialized_views": 1,
     # The answer must mean "stored", and a token does not travel through the asynchronous queue.
     "async_insert": 0,
 }
