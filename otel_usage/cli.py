@@ -14,7 +14,8 @@ from typing import Any, NoReturn
 import click
 
 from otel_usage import __version__
-from otel_usage.clickhouse import DEFAULT_DSN, MISSING_SCHEMA_CODES, connect
+from otel_usage.clickhouse import MISSING_SCHEMA_CODES, connect
+from otel_usage.dsn import DEFAULT_DSN
 from otel_usage.errors import ClickHouseError, OtelUsageError, SettingError
 from otel_usage.reports import REPORTS, ReportParameters, run_report
 from otel_usage.reports.model import DEFAULT_LIMIT

@@ -14,23 +14,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
-from otel_usage.errors import ClickHouseError, ClickHouseUnavailable, SettingError
+from otel_usage.dsn import Dsn, parse_dsn
+from otel_usage.errors import ClickHouseError, ClickHouseUnavailable
 
 if TYPE_CHECKING:
     from clickhouse_connect.datatypes.base import ClickHouseType
     from clickhouse_connect.driver.client import Client
     from clickhouse_connect.driver.query import QueryResult as DriverResult
 
-DEFAULT_DATABASE = "otel_usage"
-DEFAULT_DSN = f"http://localhost:8123/{DEFAULT_DATABASE}"
-
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _HTTP_STATUS = re.compile(r"HTTP status (\d{3})")
 _SERVER_VERSION = re.compile(r"\s*\(version [^()]*(\([^()]*\))?[^()]*\)")
 _REASON = re.compile(r"\[Errno -?\d+\] ([^\"')]+)|(timed out)")
-_TLS_OPTIONS = frozenset({"verify", "ca_cert", "client_cert", "client_cert_key", "server_host_name"})
 _HOPELESS_STATUSES = frozenset({400, 411, 413, 414, 415, 422})
 """Answers of a proxy, without ClickHouse's own code, that the same body will get every time."""
 
@@ -66,79 +61,12 @@ _EXACTLY_ONCE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Dsn:
-    """The parts of a DSN. Its text never shows the password."""
-
-    scheme: str
-    host: str
-    port: int
-    username: str
-    password: str
-    path: str
-    """chdb: the directory of the data; http: what a proxy wants before the query, usually empty."""
-    database: str
-    options: Mapping[str, str]
-
-    def __repr__(self) -> str:
-        """Return where the DSN points, without user and password."""
-        place = self.path if self.scheme == "chdb" else f"{self.host}:{self.port}{self.path}"
-        return f"{self.scheme}://{place}/{self.database}"
-
-
-@dataclass(frozen=True, slots=True)
 class QueryResult:
     """Rows of a query, with the names and ClickHouse types of their columns."""
 
     columns: tuple[str, ...]
     types: tuple[str, ...]
     rows: list[tuple[Any, ...]]
-
-
-def parse_dsn(dsn: str) -> Dsn:
-    """Return the parts of `http(s)://user:password@host:port/database` or `chdb:///path/database`.
-
-    The database is the last part of the path, `otel_usage` when an HTTP DSN has none.
-
-    Raises:
-        SettingError: the DSN cannot be used. The text does not show it, for it may hold a password.
-    """
-    try:
-        parts = urlsplit(dsn)
-        port = parts.port
-    except ValueError:
-        raise _unusable_dsn() from None
-    path, _, database = parts.path.rstrip("/").rpartition("/")
-    database = unquote(database) or (DEFAULT_DATABASE if parts.scheme != "chdb" else "")
-    is_http = parts.scheme in ("http", "https") and bool(parts.hostname)
-    if not is_http and not (parts.scheme == "chdb" and not parts.netloc and path and database):
-        raise _unusable_dsn()
-    if not _IDENTIFIER.fullmatch(database):
-        raise SettingError(
-            f"The DSN names the database {database[:100]!r}, expected letters, digits and _ that do not begin with a digit"
-        )
-    options = dict(parse_qsl(parts.query))
-    unknown = sorted(options.keys() - _TLS_OPTIONS) if is_http else sorted(options)
-    if unknown:
-        raise SettingError(
-            f"The DSN has the option {unknown[0][:100]!r}, expected "
-            + (f"one of: {', '.join(sorted(_TLS_OPTIONS))}" if is_http else "none")
-        )
-    return Dsn(
-        scheme=parts.scheme,
-        host=parts.hostname or "",
-        port=port or (8443 if parts.scheme == "https" else 8123),
-        username=unquote(parts.username or ""),
-        password=unquote(parts.password or ""),
-        path=unquote(path),
-        database=database,
-        options=options,
-    )
-
-
-def _unusable_dsn() -> SettingError:
-    return SettingError(
-        "The DSN cannot be used, expected http(s)://user:password@host:port/database or chdb:///path/database"
-    )
 
 
 def connect(
@@ -377,6 +305,18 @@ def _wire_types(names: tuple[str, ...]) -> list[ClickHouseType]:
     from clickhouse_connect.datatypes.registry import get_from_name
 
     return [get_from_name(name) for name in names]
+
+
+def load_driver() -> None:
+    """Import what an insert needs, all of it: the driver looks for pandas only when it sees the first data.
+
+    Raises:
+        ImportError: the driver is not installed.
+    """
+    import clickhouse_connect.driver.exceptions  # noqa: F401 - loaded for later
+    from clickhouse_connect.driver.insert import InsertContext
+
+    InsertContext("events", ["n"], _wire_types(("UInt8",)), [[0]], column_oriented=True)
 
 
 @contextmanager

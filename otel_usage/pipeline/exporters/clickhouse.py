@@ -13,7 +13,8 @@ from typing import Any
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from otel_usage.clickhouse import MISSING_SCHEMA_CODES, ClickHouse, connect, parse_dsn
+from otel_usage.clickhouse import MISSING_SCHEMA_CODES, ClickHouse, connect
+from otel_usage.dsn import parse_dsn
 from otel_usage.errors import (
     ClickHouseError,
     ClickHouseUnavailable,
