@@ -22,7 +22,11 @@ class RecordingExporter:
         self.attempts: list[Batch] = []
         self.delivered: list[Batch] = []
         self.set_aside_batches: list[tuple[Batch, str]] = []
+        self.is_prepared = False
         self.is_closed = False
+
+    def prepare(self) -> None:
+        self.is_prepared = True
 
     def freeze(self, events: Sequence[Event], token: str) -> Batch:
         return Batch(token, events, [event.id for event in events])

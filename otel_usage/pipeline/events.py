@@ -14,6 +14,7 @@ from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
 from otel_usage import attributes as names
 from otel_usage.enrich import enrich
 from otel_usage.enrich.stages import StageMatcher
+from otel_usage.enrich.user_agent import describe_user_agent
 from otel_usage.model import NO_SPAN, AttributeValue, Event
 from otel_usage.pipeline.rows import to_text
 from otel_usage.reports.funnels import Funnel
@@ -54,6 +55,10 @@ class EventMaker:
 
     def __init__(self, funnels: Sequence[Funnel] = ()) -> None:
         self._matcher = StageMatcher(funnels)
+
+    def prepare(self) -> None:
+        """Load the tables that the steps of enrichment look into."""
+        describe_user_agent("")
 
     def __call__(self, span: ReadableSpan) -> list[Event]:
         """Return the event first, then one event per stage reached."""

@@ -14,7 +14,8 @@ import time
 import uuid
 import weakref
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk.trace import ReadableSpan
@@ -30,6 +31,31 @@ logger = logging.getLogger(__name__)
 
 _FIRST_RETRY_SECONDS = 0.5
 _LAST_RETRY_SECONDS = 30.0
+
+
+_loading = threading.Lock()
+_LONGEST_WAIT_OF_A_FORK_SECONDS = 10.0
+
+
+@contextmanager
+def _forks_wait() -> Iterator[None]:
+    """Hold forks of the process back: a module that is being imported stays locked for ever in the child."""
+    with _loading:
+        yield
+
+
+def _before_fork() -> None:
+    global _held_for_fork
+    _held_for_fork = _loading.acquire(timeout=_LONGEST_WAIT_OF_A_FORK_SECONDS)
+
+
+def _after_fork() -> None:
+    if _held_for_fork:
+        _loading.release()
+
+
+_held_for_fork = False
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
 
 
 class BatchWorker:
@@ -149,12 +175,24 @@ class BatchWorker:
     def _run(self) -> None:
         # Our own HTTP calls must not become spans of the app.
         with suppress_instrumentation():
+            self._prepare()
             while not self._stopping.is_set():
                 self._wake.wait(self._flush_interval_seconds)
                 self._wake.clear()
                 self._send_waiting()
             self._send_waiting()
             self._exporter.close()
+
+    def _prepare(self) -> None:
+        """Import what the first batch needs, and let a fork wait for it."""
+        with _forks_wait():
+            try:
+                self._make_events.prepare()
+                self._exporter.prepare()
+            except Exception as error:  # tried again, and counted, with the first batch
+                self._failure_log.log(
+                    logger, logging.ERROR, "Could not load what usage events need: %s", describe_error(error)
+                )
 
     def _send_waiting(self) -> None:
         """Send whole batches while there are any, then one with the rest."""

@@ -21,6 +21,13 @@ class Batch(NamedTuple):
 class EventExporter(Protocol):
     """What the worker needs of an exporter. Called by one thread at a time."""
 
+    def prepare(self) -> None:
+        """Import what `freeze` and `send` need, and do no I/O beyond that.
+
+        Called once by the worker's thread, before its first batch. Nothing may be imported later: a process
+        that forks meanwhile gives its child a module that stays locked for ever.
+        """
+
     def freeze(self, events: Sequence[Event], token: str) -> Batch:
         """Return the batch that will be sent. Does no I/O."""
 

@@ -13,7 +13,7 @@ from typing import Any
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from otel_usage.clickhouse import MISSING_SCHEMA_CODES, ClickHouse, connect
+from otel_usage.clickhouse import MISSING_SCHEMA_CODES, ClickHouse, connect, load_driver
 from otel_usage.dsn import parse_dsn
 from otel_usage.errors import (
     ClickHouseError,
@@ -73,6 +73,10 @@ class ClickHouseSpanExporter(SpanExporter):
         self._is_shut_down = False
 
     # As an exporter of events, under the worker.
+
+    def prepare(self) -> None:
+        """Load the driver."""
+        load_driver()
 
     def freeze(self, events: Sequence[Event], token: str) -> Batch:
         """Return the batch with its columns."""

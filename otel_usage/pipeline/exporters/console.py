@@ -18,6 +18,9 @@ class ConsoleExporter:
     def __init__(self, output: TextIO | None = None) -> None:
         self._output = output
 
+    def prepare(self) -> None:
+        """Do nothing: all is here."""
+
     def freeze(self, events: Sequence[Event], token: str) -> Batch:
         """Return the batch with its text."""
         lines = [

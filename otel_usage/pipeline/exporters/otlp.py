@@ -37,6 +37,9 @@ class OtlpExporter:
         self._pool: urllib3.PoolManager | None = None
         self._pool_pid = 0
 
+    def prepare(self) -> None:
+        """Do nothing: all is here."""
+
     def freeze(self, events: Sequence[Event], token: str) -> Batch:
         """Return the batch with the encoded request body."""
         return Batch(token, events, encode_spans([to_span(event) for event in events]).SerializeToString())
