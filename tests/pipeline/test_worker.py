@@ -503,7 +503,7 @@ def load():
 threads = [threading.Thread(target=load, daemon=True) for _ in range(2)]
 for thread in threads:
     thread.start()
-for _ in range(6):
+for _ in range(3):
     child = os.fork()
     if child == 0:
         exporter.delivered.clear()

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import SpanKind
+
+from otel_usage import attributes as names
+from otel_usage.model import NO_SPAN
+from otel_usage.pipeline.events import EventMaker, is_usage_span, to_event, to_span
+from otel_usage.reports.funnels import Funnel, Stage
+from tests.pipeline.spans import build_span
+
+
+def test_a_span_is_a_usage_event_by_its_name_alone() -> None:
+    assert is_usage_span(build_span())
+    assert not is_usage_span(build_span(""))
+    assert not is_usage_span(ReadableSpan("bare"))
+
+
+def test_a_span_becomes_an_event_with_attributes_of_its_own() -> None:
+    span = build_span("liked", {names.PROPERTY_PREFIX + "color": "red"}, start_ns=10, duration_ns=5)
+
+    event = to_event(span)
+
+    assert (event.name, event.timestamp_ns, event.duration_ns) == ("liked", 10, 5)
+    assert event.service_name == "shop"
+    assert event.id == f"{span.context.trace_id:032x}{span.context.span_id:016x}"  # type: ignore[union-attr]
+    assert event.parent_span_id == NO_SPAN
+    event.attributes["changed"] = True
+    assert "changed" not in (span.attributes or {})
+
+
+def test_a_clock_that_went_back_gives_no_negative_duration() -> None:
+    assert to_event(build_span(start_ns=10, duration_ns=-5)).duration_ns == 0
+
+
+def test_a_span_without_ids_or_times_is_an_event_all_the_same() -> None:
+    event = to_event(ReadableSpan("bare", attributes={names.EVENT_NAME: "liked"}))
+
+    assert (event.name, event.timestamp_ns, event.id) == ("liked", 0, "0" * 48)
+
+
+def test_an_event_as_a_span_carries_its_id_and_all_that_it_had() -> None:
+    span = build_span("request", {names.PATH: "/x"})
+    (event,) = EventMaker()(span)
+
+    sent = to_span(event)
+
+    assert dict(sent.attributes or {}) == {**event.attributes, names.EVENT_ID: event.id}
+    assert sent.context == span.context
+    assert sent.parent is None
+    assert sent.kind is SpanKind.SERVER
+    assert (sent.start_time, sent.end_time) == (span.start_time, span.end_time)
+    assert sent.resource.attributes["service.name"] == "shop"
+    assert to_event(sent)._replace(attributes={}) == event._replace(attributes={})
+
+
+def test_an_event_of_the_app_is_an_internal_span() -> None:
+    (event,) = EventMaker()(build_span("liked"))
+
+    assert to_span(event).kind is SpanKind.INTERNAL
+
+
+def test_the_same_span_gives_the_same_events_however_often() -> None:
+    make = EventMaker([Funnel("buy", (Stage("home", 1, paths=("/",)), Stage("b", 2, routes=("/",))))])
+    span = build_span()
+
+    assert make(span) == make(span)
+    assert len(make(span)) == 3
