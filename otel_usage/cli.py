@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
 from otel_usage import __version__
-from otel_usage.clickhouse import MISSING_SCHEMA_CODES, connect
+from otel_usage.clickhouse import MISSING_SCHEMA_CODES, UNKNOWN_DATABASE, connect
 from otel_usage.dsn import DEFAULT_DSN
 from otel_usage.errors import ClickHouseError, OtelUsageError, SettingError
 from otel_usage.reports import REPORTS, ReportParameters, run_report
@@ -62,7 +63,14 @@ def serve(data: Path, host: str, http_port: int, otlp_port: int, allow_host: tup
         ) from error
 
     return run_server(
-        ServeOptions(data=data, host=host, http_port=http_port, otlp_port=otlp_port, allowed_hosts=allow_host)
+        ServeOptions(
+            data=data,
+            host=host,
+            http_port=http_port,
+            otlp_port=otlp_port,
+            allowed_hosts=allow_host,
+            retention_days=Settings.load().retention_days,
+        )
     )
 
 
@@ -71,14 +79,19 @@ def serve(data: Path, host: str, http_port: int, otlp_port: int, allow_host: tup
 @click.option("--dry-run", is_flag=True, help="Print the statements instead of running them.")
 def migrate(dsn: str | None, dry_run: bool) -> int:
     """Create the tables and views, or bring them up to date. Repeatable."""
+    from otel_usage.schema import MigrationReport, load_migrations
     from otel_usage.schema import migrate as run_migrations
 
     settings = Settings.load()
-    client = connect(_dsn_in_force(dsn), create_database=not dry_run)
     try:
-        report = run_migrations(client, retention_days=settings.retention_days, dry_run=dry_run)
-    finally:
-        client.close()
+        client = connect(_dsn_in_force(dsn), create_database=not dry_run)
+    except ClickHouseError as error:
+        if not (dry_run and error.code == UNKNOWN_DATABASE):
+            raise
+        report = MigrationReport(load_migrations(), is_dry_run=True)
+    else:
+        with closing(client):
+            report = run_migrations(client, retention_days=settings.retention_days, dry_run=dry_run)
     for line in report.lines():
         click.echo(line)
     return 0
@@ -126,13 +139,9 @@ def report(
         start, end = parse_period(since, until)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    client = connect(_dsn_in_force(dsn))
-    try:
-        result = run_report(
-            client, name, ReportParameters(start, end, service=service, limit=limit, funnel=funnel)
-        )
-    finally:
-        client.close()
+    parameters = ReportParameters(start, end, service=service, limit=limit, funnel=funnel)
+    with closing(connect(_dsn_in_force(dsn))) as client:
+        result = run_report(client, name, parameters)
     write_result(result, output_format, sys.stdout)
     if result.is_cut:
         click.echo(f"otel-usage: only the first {limit} rows; ask for more with --limit", err=True)

@@ -47,8 +47,9 @@ Any other code speaks about the statement or its data, and will be the same next
 Source: https://github.com/ClickHouse/ClickHouse/blob/master/src/Common/ErrorCodes.cpp
 """
 
-MISSING_SCHEMA_CODES = frozenset({16, 60, 81})
-"""NO_SUCH_COLUMN, UNKNOWN_TABLE, UNKNOWN_DATABASE: `otel-usage migrate` mends them."""
+NO_SUCH_COLUMN, UNKNOWN_TABLE, UNKNOWN_DATABASE = 16, 60, 81
+MISSING_SCHEMA_CODES = frozenset({NO_SUCH_COLUMN, UNKNOWN_TABLE, UNKNOWN_DATABASE})
+"""`otel-usage migrate` mends them."""
 
 _EXACTLY_ONCE = {
     # Named on every insert, because an account's profile may say otherwise.

@@ -45,6 +45,8 @@ def run_report(client: ClickHouse, name: str, parameters: ReportParameters) -> R
             "until": _utc_text(parameters.until),
             "first_day": parameters.first_day.isoformat(),
             "end_day": parameters.end_day.isoformat(),
+            "first_day_read": parameters.first_day_read.isoformat(),
+            "end_day_read": parameters.end_day_read.isoformat(),
             "service": parameters.service,
             "funnel": parameters.funnel,
             # One more, to know whether there are more.

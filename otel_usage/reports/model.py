@@ -8,6 +8,10 @@ from typing import Any
 
 DEFAULT_LIMIT = 1000
 
+_FIRST_DAY, _LAST_DAY = date(1970, 1, 1), date(2149, 6, 6)
+"""What ClickHouse's Date can hold."""
+_LONGEST_VISIT = timedelta(days=31)
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -37,13 +41,27 @@ class ReportParameters:
     @property
     def first_day(self) -> date:
         """The UTC day of `since`."""
-        return self.since.astimezone(timezone.utc).date()
+        return _bounded(self.since.astimezone(timezone.utc).date())
 
     @property
     def end_day(self) -> date:
         """The UTC day after the last one that counts."""
         until = self.until.astimezone(timezone.utc)
-        return until.date() if until.time() == time() else until.date() + timedelta(days=1)
+        return _bounded(until.date() if until.time() == time() else until.date() + timedelta(days=1))
+
+    @property
+    def first_day_read(self) -> date:
+        """Where a report of visits begins to read, for those that began before the range."""
+        return _bounded(max(self.first_day, _FIRST_DAY + _LONGEST_VISIT) - _LONGEST_VISIT)
+
+    @property
+    def end_day_read(self) -> date:
+        """Where a report of visits stops reading, for those that went on after the range."""
+        return _bounded(self.end_day + _LONGEST_VISIT)
+
+
+def _bounded(day: date) -> date:
+    return min(max(day, _FIRST_DAY), _LAST_DAY)
 
 
 @dataclass(frozen=True, slots=True)

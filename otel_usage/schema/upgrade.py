@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
-from otel_usage.clickhouse import ClickHouse
+from otel_usage.clickhouse import UNKNOWN_TABLE, ClickHouse
 from otel_usage.errors import ClickHouseError, SchemaError
 from otel_usage.schema.migration import Migration, load_migrations
 from otel_usage.schema.probe import EXACT, probe_deduplication
 from otel_usage.schema.retention import retention_days_in_force, set_retention
 
-_UNKNOWN_TABLE = 60
 _PROBE_VERSION = 0
 _COLUMN_TYPES = {
     "version": "UInt32",
@@ -113,7 +112,7 @@ def _applied_checksums(client: ClickHouse) -> Mapping[int, str]:
             {"probe": _PROBE_VERSION},
         ).rows
     except ClickHouseError as error:
-        if error.code != _UNKNOWN_TABLE:
+        if error.code != UNKNOWN_TABLE:
             raise
         return {}
     return dict(rows)

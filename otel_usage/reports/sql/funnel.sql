@@ -4,7 +4,8 @@
 -- the same days are the same visits. Here the days are cut out first, with 31 days around them for visits that
 -- last long, so that the cost follows the range and not the age of the database.
 --
--- Parameters  first_day, end_day Date (UTC) of entry, half open; service, funnel ('' for all); limit
+-- Parameters  first_day, end_day Date (UTC) of entry, half open; first_day_read, end_day_read Date, 31 days around them;
+--             service, funnel ('' for all); limit
 -- Columns     share_of_first, share_of_previous: 0 to 1; median_seconds_from_previous: 0 for the first stage,
 --             and where nobody came; a stage that was reached out of order only has no visits
 -- Order       funnel, stage
@@ -25,7 +26,7 @@ WITH
                 arrayPushFront(arrayPopBack(all_stages), (toUInt8(0), toInt64(0)))
             )                     AS stages
         FROM funnel_stages_state AS state
-        WHERE state.day >= {first_day:Date} - 31 AND state.day < {end_day:Date} + 31
+        WHERE state.day >= {first_day_read:Date} AND state.day < {end_day_read:Date}
             AND state.stage_index > 0
             AND ({service:String} = '' OR state.service_name = {service:String})
             AND ({funnel:String} = '' OR state.funnel = {funnel:String})
@@ -66,7 +67,7 @@ WITH
                 max(state.reached_at) AS latest,
                 min(state.day)        AS earliest_day
             FROM funnel_stages_state AS state
-            WHERE state.day >= {first_day:Date} AND state.day < {end_day:Date} + 31
+            WHERE state.day >= {first_day:Date} AND state.day < {end_day_read:Date}
                 AND state.stage_index > 0
                 AND ({service:String} = '' OR state.service_name = {service:String})
                 AND ({funnel:String} = '' OR state.funnel = {funnel:String})

@@ -3,7 +3,8 @@
 -- Of a visit that goes on for more than 31 days, what lies further away from the range is not seen: reading all
 -- of history for a week's report would cost more than that visit is worth. The view `visits` has it whole.
 --
--- Parameters  first_day, end_day Date (UTC), half open; service ('' for all); limit
+-- Parameters  first_day, end_day Date (UTC), half open; first_day_read, end_day_read Date, 31 days around them;
+--             service ('' for all); limit
 -- Columns     confirmed: visits whose cookie came back; single_request: visits of one request;
 --             median_seconds: from the first to the last request
 -- Order       day descending
@@ -27,7 +28,7 @@ FROM
         max(state.confirmed)                         AS confirmed,
         max(state.is_bot)                            AS is_bot
     FROM visits_state AS state
-    WHERE state.day >= {first_day:Date} - 31 AND state.day < {end_day:Date} + 31
+    WHERE state.day >= {first_day_read:Date} AND state.day < {end_day_read:Date}
         AND ({service:String} = '' OR state.service_name = {service:String})
     GROUP BY
         service_name,

@@ -1,0 +1,362 @@
+"""The command line as people run it: a process with arguments, an exit code, and what it prints."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+import otel_usage
+from otel_usage.clickhouse import ClickHouse
+from otel_usage.reports import REPORTS
+from tests.builders import build_event, insert_events
+from tests.serving import ServeProcess
+
+
+class Outcome:
+    """What a run left behind."""
+
+    def __init__(self, run: subprocess.CompletedProcess[str]) -> None:
+        self.code, self.out, self.err = run.returncode, run.stdout, run.stderr
+
+    @property
+    def error_line(self) -> str:
+        """The one line on stderr; more than one is a failure of the test."""
+        assert self.err.count("\n") == 1, self.err
+        assert self.out == ""
+        return self.err.rstrip("\n")
+
+
+def run(*arguments: str, **environ: str) -> Outcome:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "HTTP"))}
+    return Outcome(
+        subprocess.run(
+            [sys.executable, "-m", "otel_usage", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            env={**clean, **environ},
+        )
+    )
+
+
+@pytest.fixture
+def dsn(usage: ClickHouse, serve: ServeProcess) -> str:
+    """The DSN of a database with the whole schema and no events."""
+    return serve.dsn_of(usage.dsn.database)
+
+
+# Wrong usage.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        pytest.param(["nonsense"], "No such command 'nonsense'", id="command"),
+        pytest.param(["serve", "--nonsense"], "No such option", id="option"),
+        pytest.param(["report"], f"Which report? One of: {', '.join(REPORTS)} (see: otel-usage report --help)", id="no report"),
+        pytest.param(["report", "x"], f"Unknown report 'x', must be one of: {', '.join(REPORTS)} (see: otel-usage report --help)", id="report"),
+        pytest.param(["report", "ips", "--since", "soon"], "'soon' is no time, expected 15m, 24h, 7d, 4w, or a date such as 2026-11-01 or 2026-11-01T12:00:00 (see: otel-usage report --help)", id="time"),
+        pytest.param(["report", "ips", "--since", "1h", "--until", "2h"], "The period is empty: --since 1h does not lie before --until 2h (see: otel-usage report --help)", id="empty period"),
+        pytest.param(["report", "ips", "--limit", "0"], "Invalid value for '--limit': 0 is not in the range 1<=x<=1000000. (see: otel-usage report --help)", id="limit"),
+        pytest.param(["report", "ips", "--format", "xml"], "Invalid value for '--format': 'xml' is not one of 'table', 'json', 'csv'. (see: otel-usage report --help)", id="format"),
+        pytest.param(["report", "ips", "--dsn", "postgres://x"], "The DSN cannot be used, expected http(s)://user:password@host:port/database or chdb:///path/database", id="DSN"),
+        pytest.param(["migrate", "--dsn", "http://localhost/a-b"], "The DSN names the database 'a-b', expected letters, digits and _ that do not begin with a digit", id="database"),
+        pytest.param(["serve", "--http-port", "99999"], "Invalid value for '--http-port': 99999 is not in the range 0<=x<=65535. (see: otel-usage serve --help)", id="port"),
+        pytest.param(["demo", "--log", "/no/such/file"], "Invalid value for '--log': File '/no/such/file' does not exist. (see: otel-usage demo --help)", id="log file"),
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_one_line_and_exit_code_2(arguments: list[str], line: str) -> None:
+    outcome = run(*arguments)
+
+    assert outcome.code == 2
+    # The beginning: the end of some of them is click's, whose wording changes between versions.
+    assert outcome.error_line.startswith(f"otel-usage: {line}")
+
+
+@pytest.mark.parametrize("command", ["settings", "migrate", "doctor", "report browsers"])
+def test_a_bad_setting_stops_every_command_with_one_line(command: str) -> None:
+    outcome = run(*command.split(), OTEL_USAGE_DISABLED="perhaps")
+
+    assert outcome.code == 2
+    assert outcome.error_line == "otel-usage: OTEL_USAGE_DISABLED is 'perhaps', expected true or false"
+
+
+def test_without_a_command_the_help_is_printed_and_the_code_is_2() -> None:
+    outcome = run()
+
+    assert outcome.code == 2
+    assert outcome.err.startswith("Usage: otel-usage [OPTIONS] COMMAND")
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help_is_no_error(option: str) -> None:
+    outcome = run("report", option)
+
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "--since" in outcome.out
+
+
+def test_the_version_is_the_packages() -> None:
+    assert run("--version").out == f"otel-usage {otel_usage.__version__}\n"
+
+
+# Failures.
+
+
+@pytest.mark.parametrize("command", ["migrate", "report browsers"])
+def test_nobody_there_is_one_line_and_exit_code_1(command: str) -> None:
+    outcome = run(*command.split(), "--dsn", "http://ann:secret@127.0.0.1:1/usage")
+
+    assert outcome.code == 1
+    assert outcome.error_line == "otel-usage: http://127.0.0.1:1/usage does not answer: Connection refused"
+
+
+def test_a_missing_schema_names_the_command_that_makes_it(database: ClickHouse, serve: ServeProcess) -> None:
+    outcome = run("report", "browsers", "--dsn", serve.dsn_of(database.dsn.database))
+
+    assert outcome.code == 1
+    assert outcome.error_line.endswith(". The schema is missing or old, run: otel-usage migrate")
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_debug_shows_the_traceback_wherever_it_stands(place: str) -> None:
+    command = ["report", "browsers", "--dsn", "http://127.0.0.1:1/usage"]
+
+    outcome = run(*(["--debug", *command] if place == "before" else [*command, "--debug"]))
+
+    assert outcome.code == 1
+    assert "Traceback (most recent call last)" in outcome.err
+    assert outcome.err.splitlines()[-1].startswith("otel-usage: http://127.0.0.1:1/usage does not answer")
+
+
+# The DSN.
+
+
+def test_the_dsn_comes_from_the_option_then_the_environment(dsn: str) -> None:
+    nowhere = "http://127.0.0.1:1/nowhere"
+
+    by_option = run("report", "browsers", "--dsn", dsn, OTEL_USAGE_DSN=nowhere)
+    by_environment = run("report", "browsers", OTEL_USAGE_DSN=dsn)
+
+    assert (by_option.code, by_environment.code) == (0, 0)
+
+
+# migrate.
+
+
+def test_migrate_creates_the_database_and_can_be_repeated(serve: ServeProcess) -> None:
+    dsn = serve.dsn_of("made_by_the_command_line")
+
+    first, second = run("migrate", "--dsn", dsn), run("migrate", "--dsn", dsn, OTEL_USAGE_RETENTION_DAYS="90")
+
+    assert (first.code, second.code) == (0, 0)
+    assert first.out.splitlines()[0] == "applied 0001_create_events"
+    assert second.out.splitlines() == [
+        "the schema was up to date",
+        "a batch that is sent twice counts once, in the views too",
+        "events are deleted after 90 days, from now on",
+    ]
+
+
+def test_a_dry_run_prints_sql_and_makes_nothing(database: ClickHouse, serve: ServeProcess) -> None:
+    dsn = serve.dsn_of(database.dsn.database)
+
+    outcome = run("migrate", "--dry-run", "--dsn", dsn)
+
+    assert outcome.code == 0
+    assert outcome.out.startswith("-- 0001_create_events\n")
+    tables = "SELECT count() FROM system.tables WHERE database = currentDatabase()"
+    assert database.query(tables).rows == [(0,)]
+
+
+def test_a_dry_run_does_not_even_make_the_database(database: ClickHouse, serve: ServeProcess) -> None:
+    outcome = run("migrate", "--dry-run", "--dsn", serve.dsn_of("that_does_not_exist"))
+
+    assert outcome.code == 0
+    assert outcome.out.startswith("-- 0001_create_events\n")
+    assert ("that_does_not_exist",) not in database.query("SHOW DATABASES").rows
+
+
+# report.
+
+
+def test_all_reports_are_listed_with_what_they_say() -> None:
+    outcome = run("report", "--list")
+
+    assert [line.split()[0] for line in outcome.out.splitlines()] == list(REPORTS)
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_every_report_is_printed_in_every_format(usage: ClickHouse, dsn: str, name: str) -> None:
+    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
+    shared = {"visit": "v", "object_type": "t", "object_id": "1", "funnel": "f", "stage": "s"}
+    insert_events(
+        usage,
+        [
+            build_event(event, at=now, stage_index=1, counter_name="n", counter_value=1, **shared)  # type: ignore[arg-type]
+            for event in ("request", "object_viewed", "counter", "stage_reached")
+        ],
+    )
+
+    table, as_json, as_csv = (
+        run("report", name, "--dsn", dsn, "--until", "2200-01-01", "--format", format_)
+        for format_ in ("table", "json", "csv")
+    )
+
+    objects = json.loads(as_json.out)
+    rows = list(csv.DictReader(io.StringIO(as_csv.out)))
+    assert objects
+    assert [list(row) for row in rows] == [list(row) for row in objects]
+    assert table.out.split()[: len(objects[0])] == list(objects[0])
+
+
+def test_the_json_has_the_numbers_of_the_view(usage: ClickHouse, dsn: str) -> None:
+    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
+    insert_events(
+        usage,
+        [
+            build_event(at=now, browser=name, os=name, visit=name, is_new=True)
+            for name in ("Firefox", "Safari")
+        ]
+        + [build_event(at=now, browser="Firefox", os="iOS", is_bot=True)],
+    )
+
+    report = json.loads(run("report", "browsers", "--format", "json", "--dsn", dsn).out)
+
+    expected = usage.query(
+        "SELECT browser, sum(requests), sum(visits) FROM browsers_daily GROUP BY browser"
+    ).rows
+    assert {row["browser"]: (row["requests"], row["visits"]) for row in report} == {
+        browser: (requests, visits) for browser, requests, visits in expected
+    }
+
+
+def test_a_hostile_path_cannot_steer_the_terminal_or_a_spreadsheet(usage: ClickHouse, dsn: str) -> None:
+    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
+    insert_events(usage, [build_event(at=now, path="=1+1\x1b[2J\x07[red]\u202e")])
+
+    table, as_csv = (
+        run("report", "pages", "--dsn", dsn, "--format", format_) for format_ in ("table", "csv")
+    )
+
+    assert "=1+1\\x1b[2J\\x07[red]\\u202e" in table.out
+    assert list(csv.DictReader(io.StringIO(as_csv.out)))[0]["path"].startswith("'=1+1\\x1b")
+
+
+def test_a_report_that_is_cut_says_so_beside_the_rows(usage: ClickHouse, dsn: str) -> None:
+    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
+    insert_events(usage, [build_event(at=now, path=f"/{n}") for n in range(3)])
+
+    outcome = run("report", "pages", "--limit", "2", "--format", "json", "--dsn", dsn)
+
+    assert outcome.code == 0
+    assert len(json.loads(outcome.out)) == 2
+    assert outcome.err == "otel-usage: only the first 2 rows; ask for more with --limit\n"
+
+
+def test_an_empty_report_still_names_its_columns(dsn: str) -> None:
+    outcome = run("report", "pages", "--format", "csv", "--dsn", dsn)
+
+    assert outcome.out.startswith("route,path,requests,")
+
+
+def test_a_reader_that_has_enough_is_no_failure_of_ours(usage: ClickHouse, dsn: str) -> None:
+    now = datetime.now(timezone.utc)
+    times = [(now - timedelta(seconds=n)).strftime("%Y-%m-%dT%H:%M:%S") for n in range(5000)]
+    insert_events(usage, [build_event(at=at) for at in times])
+
+    piped = subprocess.run(
+        f"'{sys.executable}' -m otel_usage report events --limit 5000 --format csv --dsn {dsn} | head -n 1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert piped.stdout.startswith("timestamp,")
+    assert piped.stderr == ""
+
+
+# settings and doctor.
+
+
+def test_settings_are_printed_with_secrets_masked() -> None:
+    outcome = run(
+        "settings", "--format", "json", OTEL_USAGE_DSN="http://ann:secret@db/x", OTEL_USAGE_SECRET="hush"
+    )
+
+    values = {row["setting"]: row["value"] for row in json.loads(outcome.out)}
+    assert values["OTEL_USAGE_DSN"] == "http://ann:***@db/x"
+    assert values["OTEL_USAGE_SECRET"] == "***"
+    assert values["OTEL_USAGE_BATCH_SIZE"] == "5000"
+
+
+def test_the_doctor_finds_a_healthy_database_healthy(dsn: str) -> None:
+    outcome = run("doctor", "--dsn", dsn)
+
+    assert outcome.code == 0
+    assert [line.split()[0] for line in outcome.out.splitlines()] == ["ok"] * 4
+
+
+def test_the_doctors_event_is_stored_once_each_time(usage: ClickHouse, dsn: str) -> None:
+    run("doctor", "--dsn", dsn)
+    run("doctor", "--dsn", dsn)
+
+    rows = usage.query("SELECT service_name, count() FROM events GROUP BY service_name").rows
+    assert rows == [("otel-usage-doctor", 2)]
+
+
+def test_the_doctor_names_the_cure_of_a_missing_schema(database: ClickHouse, serve: ServeProcess) -> None:
+    outcome = run("doctor", "--dsn", serve.dsn_of(database.dsn.database))
+
+    assert outcome.code == 1
+    assert outcome.out.splitlines()[-1].endswith("migrations have not been run. Run: otel-usage migrate")
+
+
+def test_the_doctor_says_that_nobody_answers() -> None:
+    outcome = run("doctor", "--dsn", "http://127.0.0.1:1/usage")
+
+    assert outcome.code == 1
+    assert outcome.out == (
+        "FAIL  http://127.0.0.1:1/usage does not answer: Connection refused. Is ClickHouse running? "
+        "For a local one: otel-usage serve\n"
+    )
+
+
+def test_the_doctor_finds_events_that_a_client_sent_twice(usage: ClickHouse, dsn: str) -> None:
+    event = build_event(at=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S"))
+    insert_events(usage, [event])
+    insert_events(usage, [event])
+
+    outcome = run("doctor", "--dsn", dsn)
+
+    assert outcome.code == 1
+    assert "events are stored twice on: " in outcome.out.splitlines()[-1]
+
+
+# Extras.
+
+
+@pytest.mark.parametrize(("command", "extra"), [("serve", "serve"), ("demo", "demo")])
+def test_a_missing_extra_is_named_with_the_line_that_installs_it(
+    tmp_path: Path, command: str, extra: str
+) -> None:
+    # Python looks here first: a package that is not to be had.
+    for name in ("uvicorn", "starlette", "gunicorn", "flask"):
+        (tmp_path / f"{name}.py").write_text(
+            f"raise ModuleNotFoundError(\"No module named '{name}'\", name='{name}')\n"
+        )
+
+    outcome = run(command, PYTHONPATH=str(tmp_path))
+
+    assert outcome.code == 1
+    assert outcome.error_line.endswith(f". Install it with: pip install 'otel-usage[{extra}]'")
