@@ -23,7 +23,7 @@ def test_a_span_becomes_an_event_with_attributes_of_its_own() -> None:
 
     assert (event.name, event.timestamp_ns, event.duration_ns) == ("liked", 10, 5)
     assert event.service_name == "shop"
-    assert event.id == f"{span.context.trace_id:032x}{span.context.span_id:016x}"  # type: ignore[union-attr]
+    assert event.id == f"{span.context.trace_id:032x}{span.context.span_id:016x}"
     assert event.parent_span_id == NO_SPAN
     event.attributes["changed"] = True
     assert "changed" not in (span.attributes or {})

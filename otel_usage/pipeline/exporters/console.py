@@ -32,7 +32,8 @@ class ConsoleExporter:
                     "duration_ns": event.duration_ns,
                     "service_name": event.service_name,
                     "attributes": event.attributes,
-                }
+                },
+                default=str,
             )
             for event in events
         ]
