@@ -20,6 +20,7 @@ from opentelemetry import trace
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # mypy 2.4 loses the name
 from opentelemetry.trace import Span, SpanKind
 
+from otel_usage.instrumentation import api  # noqa: F401 - a view's first call must not read it from disk
 from otel_usage.instrumentation.guard import never_raises, report_error
 from otel_usage.instrumentation.tracker import Answer, RequestTracker, TrackedRequest
 from otel_usage.instrumentation.wsgi import read_wsgi_request
