@@ -6,4 +6,4 @@ from asgiref.wsgi import WsgiToAsgi
 
 from tests.flask.launched_app import app as wsgi_app
 
-app = WsgiToAsgi(wsgi_app)
+app = WsgiToAsgi(wsgi_app)  # type: ignore[no-untyped-call]
