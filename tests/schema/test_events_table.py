@@ -144,5 +144,9 @@ def test_a_span_of_time_is_found_by_the_key(usage: ClickHouse) -> None:
         "EXPLAIN indexes = 1 SELECT * FROM events WHERE service_name = 'shop' AND timestamp < '2026-03-10 00:10:00'"
     ).rows
 
-    granules = [line.strip() for (line,) in lines if "Granules" in line]
-    assert "Granules: 1/5" in granules
+    kept = [
+        line.partition("Granules: ")[2].split("/")
+        for (line,) in lines
+        if "Granules: " in line and "/" in line
+    ]
+    assert any(int(some) < int(every) for some, every in kept)

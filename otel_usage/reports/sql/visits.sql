@@ -22,8 +22,8 @@ FROM
 (
     SELECT
         state.service_name                           AS service_name,
-        min(tupleElement(state.first_request, 'at')) AS started,
-        max(tupleElement(state.last_request, 'at'))  AS last_seen,
+        min(tupleElement(state.first_request, 1)) AS started,
+        max(tupleElement(state.last_request, 1))  AS last_seen,
         sum(state.requests)                          AS requests_of_visit,
         max(state.confirmed)                         AS confirmed,
         max(state.is_bot)                            AS is_bot

@@ -2,7 +2,8 @@
 --
 -- What the first request said, the path of the last one and the last known user are the least or greatest
 -- tuple that begins with the time; equal times are settled by the values. So no state depends on how events
--- were batched or merged, and a row takes half the space of argMin states.
+-- were batched or merged, and a row takes half the space of argMin states. The tuples have no names, because
+-- ClickHouse 24.8 would fill them by the names of the selected columns, and what does not match with zeros.
 CREATE TABLE IF NOT EXISTS visits_state
 (
     service_name      LowCardinality(String) CODEC(ZSTD(3)),
@@ -12,19 +13,14 @@ CREATE TABLE IF NOT EXISTS visits_state
     requests          SimpleAggregateFunction(sum, UInt64) CODEC(ZSTD(3)),
     confirmed         SimpleAggregateFunction(max, UInt8) CODEC(ZSTD(3)),
     is_bot            SimpleAggregateFunction(max, UInt8) CODEC(ZSTD(3)),
-    first_request     SimpleAggregateFunction(min, Tuple(
-        at               DateTime64(9, 'UTC'),
-        path             String,
-        client_address   IPv6,
-        browser          String,
-        os               String,
-        device_type      String,
-        country          String,
-        referrer_domain  String,
-        campaign_source  String
-    )) CODEC(ZSTD(3)),
-    last_request      SimpleAggregateFunction(max, Tuple(at DateTime64(9, 'UTC'), path String)) CODEC(ZSTD(3)),
-    last_user         SimpleAggregateFunction(max, Tuple(at DateTime64(9, 'UTC'), id String)) CODEC(ZSTD(3))
+    -- (time, path, client_address, browser, os, device_type, country, referrer_domain, campaign_source)
+    first_request     SimpleAggregateFunction(
+        min, Tuple(DateTime64(9, 'UTC'), String, IPv6, String, String, String, String, String, String)
+    ) CODEC(ZSTD(3)),
+    -- (time, path)
+    last_request      SimpleAggregateFunction(max, Tuple(DateTime64(9, 'UTC'), String)) CODEC(ZSTD(3)),
+    -- (time, user_id)
+    last_user         SimpleAggregateFunction(max, Tuple(DateTime64(9, 'UTC'), String)) CODEC(ZSTD(3))
 )
 ENGINE = AggregatingMergeTree
 PARTITION BY toYYYYMM(day)

@@ -5,24 +5,24 @@
 --          confirmed: 1 once its cookie came back; is_bot: 1 when any of its requests was a robot's
 CREATE VIEW IF NOT EXISTS visits AS
 SELECT
-    lower(hex(visit_key_bytes))                      AS visit_key,
+    lower(hex(visit_key_bytes))                                      AS visit_key,
     service_name,
-    tupleElement(first_request, 'at')                AS started,
-    tupleElement(last_request, 'at')                 AS last_seen,
+    tupleElement(first_request, 1)                                   AS started,
+    tupleElement(last_request, 1)                                    AS last_seen,
     requests,
-    tupleElement(last_user, 'id')                    AS user_id,
-    tupleElement(first_request, 'client_address')    AS client_address,
-    tupleElement(first_request, 'browser')           AS browser,
-    tupleElement(first_request, 'os')                AS os,
-    tupleElement(first_request, 'device_type')       AS device_type,
-    tupleElement(first_request, 'country')           AS country,
+    tupleElement(last_user, 2)                                       AS user_id,
+    tupleElement(first_request, 3)                                   AS client_address,
+    tupleElement(first_request, 4)                                   AS browser,
+    tupleElement(first_request, 5)                                   AS os,
+    tupleElement(first_request, 6)                                   AS device_type,
+    tupleElement(first_request, 7)                                   AS country,
     is_bot,
-    tupleElement(first_request, 'path')              AS entry_path,
-    tupleElement(last_request, 'path')               AS exit_path,
-    tupleElement(first_request, 'referrer_domain')   AS referrer_domain,
-    tupleElement(first_request, 'campaign_source')   AS campaign_source,
+    tupleElement(first_request, 2)                                   AS entry_path,
+    tupleElement(last_request, 2)                                    AS exit_path,
+    tupleElement(first_request, 8)                                   AS referrer_domain,
+    tupleElement(first_request, 9)                                   AS campaign_source,
     confirmed,
-    if(empty(visitor_id_bytes), '', lower(hex(visitor_id_bytes))) AS visitor_id
+    repeat(lower(hex(visitor_id_bytes)), notEmpty(visitor_id_bytes)) AS visitor_id
 FROM
 (
     SELECT

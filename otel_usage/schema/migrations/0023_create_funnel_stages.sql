@@ -8,7 +8,7 @@ SELECT
     state.stage_index                  AS stage_index,
     state.service_name                 AS service_name,
     lower(hex(state.visit_key_bytes))  AS visit_key,
-    tupleElement(max(state.last_user), 'id') AS user_id,
+    tupleElement(max(state.last_user), 2) AS user_id,
     min(state.reached_at)              AS reached_at,
     max(state.is_bot)                  AS is_bot
 FROM funnel_stages_state AS state
