@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from otel_usage import attributes as names
-from otel_usage.clickhouse import ClickHouse, connect
-from otel_usage.errors import OtelUsageError, SettingError
+from otel_usage.clickhouse import MISSING_SCHEMA_CODES, ClickHouse, connect
+from otel_usage.errors import ClickHouseError, OtelUsageError, SettingError
 from otel_usage.model import NO_SPAN, Event
 from otel_usage.pipeline.exporters.clickhouse import ClickHouseSpanExporter
-from otel_usage.schema import pending
+from otel_usage.schema import deduplicates, pending
 
 SERVICE_NAME = "otel-usage-doctor"
 """Service of the event that is sent for trial."""
@@ -37,8 +37,8 @@ def examine(dsn: str) -> Iterator[Finding]:
     except SettingError as error:
         yield Finding(False, str(error))
         return
-    except OtelUsageError as error:
-        yield Finding(False, f"{error}. Is ClickHouse running? For a local one: otel-usage serve")
+    except ClickHouseError as error:
+        yield Finding(False, f"{error}. {_cure(error)}")
         return
     try:
         yield Finding(True, f"ClickHouse {client.server_version} answers")
@@ -47,12 +47,26 @@ def examine(dsn: str) -> Iterator[Finding]:
             yield Finding(False, f"{len(missing)} migrations have not been run. Run: otel-usage migrate")
             return
         yield Finding(True, "the schema is up to date")
+        if not deduplicates(client):
+            yield Finding(
+                False, "migrate has not seen this server deduplicate inserts. Run: otel-usage migrate"
+            )
+            return
+        yield Finding(True, "the server was seen to count a batch once that was sent twice, in views too")
         yield _send_and_read_back(client, dsn)
         yield _duplicates(client)
     except OtelUsageError as error:
         yield Finding(False, str(error))
     finally:
         client.close()
+
+
+def _cure(error: ClickHouseError) -> str:
+    if error.code is None:
+        return "Is ClickHouse running? For a local one: otel-usage serve"
+    if error.code in MISSING_SCHEMA_CODES:
+        return "Run: otel-usage migrate"
+    return "Look at user, password and rights in the DSN"
 
 
 def _send_and_read_back(client: ClickHouse, dsn: str) -> Finding:
@@ -95,7 +109,7 @@ def _send_and_read_back(client: ClickHouse, dsn: str) -> Finding:
 def _duplicates(client: ClickHouse) -> Finding:
     """Compare rows with distinct ids; a difference means that a foreign client sent events twice in other batches."""
     days = client.query(
-        "SELECT toDate(timestamp) AS day, count() - uniqExact(event_id) AS doubled FROM events "
+        "SELECT toDate(timestamp) AS day, count() - uniqExact(trace_id_bytes, span_id_bytes) AS doubled FROM events "
         "WHERE timestamp >= now() - INTERVAL 7 DAY GROUP BY day HAVING doubled > 0 ORDER BY day"
     ).rows
     if not days:

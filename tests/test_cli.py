@@ -16,6 +16,7 @@ import pytest
 import otel_usage
 from otel_usage.clickhouse import ClickHouse
 from otel_usage.reports import REPORTS
+from otel_usage.schema import migrate
 from tests.builders import build_event, insert_events
 from tests.serving import ServeProcess
 
@@ -304,7 +305,7 @@ def test_the_doctor_finds_a_healthy_database_healthy(dsn: str) -> None:
     outcome = run("doctor", "--dsn", dsn)
 
     assert outcome.code == 0
-    assert [line.split()[0] for line in outcome.out.splitlines()] == ["ok"] * 4
+    assert [line.split()[0] for line in outcome.out.splitlines()] == ["ok"] * 5
 
 
 def test_the_doctors_event_is_stored_once_each_time(usage: ClickHouse, dsn: str) -> None:
@@ -329,6 +330,25 @@ def test_the_doctor_says_that_nobody_answers() -> None:
     assert outcome.out == (
         "FAIL  http://127.0.0.1:1/usage does not answer: Connection refused. Is ClickHouse running? "
         "For a local one: otel-usage serve\n"
+    )
+
+
+def test_the_doctor_sends_a_missing_database_to_migrate(serve: ServeProcess) -> None:
+    outcome = run("doctor", "--dsn", serve.dsn_of("that_does_not_exist"))
+
+    assert outcome.code == 1
+    assert outcome.out.endswith("(UNKNOWN_DATABASE). Run: otel-usage migrate\n")
+
+
+def test_the_doctor_misses_the_result_of_the_probe(database: ClickHouse, serve: ServeProcess) -> None:
+    migrate(database)
+    database.command("DELETE FROM schema_migrations WHERE version = 0")
+
+    outcome = run("doctor", "--dsn", serve.dsn_of(database.dsn.database))
+
+    assert outcome.code == 1
+    assert outcome.out.splitlines()[-1] == (
+        "FAIL  migrate has not seen this server deduplicate inserts. Run: otel-usage migrate"
     )
 
 

@@ -10,9 +10,8 @@ import pytest
 
 from otel_usage.clickhouse import ClickHouse, connect
 from otel_usage.errors import SchemaError
-from otel_usage.schema import Migration, load_migrations, migrate, pending, upgrade
+from otel_usage.schema import Migration, deduplicates, load_migrations, migrate, pending, upgrade
 from otel_usage.schema.retention import retention_days_in_force
-from otel_usage.schema.upgrade import deduplicates
 from tests.builders import build_event, insert_events
 from tests.serving import ServeProcess
 
