@@ -53,6 +53,9 @@ def stored(usage: ClickHouse) -> tuple[object, ...]:
         pytest.param(FLASK, {}, id="flask run"),
         pytest.param([*GUNICORN, "-w", "4"], {}, id="gunicorn -w 4"),
         pytest.param([*GUNICORN, "-w", "4", "--preload"], {}, id="gunicorn -w 4 --preload"),
+        pytest.param(
+            [*GUNICORN, "--worker-class", "gthread", "--threads", "4"], {}, id="gunicorn with threads"
+        ),
         pytest.param(UVICORN, {}, id="uvicorn", marks=needs_asgiref),
         pytest.param(
             GUNICORN,
@@ -84,6 +87,27 @@ def test_every_request_is_stored_though_the_server_is_told_to_end_right_after(
 
     assert {status for status, _ in answers} == {200}
     assert stored(usage) == (REQUESTS, REQUESTS, REQUESTS, ["shop"])
+
+
+def test_events_that_are_sent_by_otlp_are_stored_once(tmp_path: Path) -> None:
+    serve = start_serve(tmp_path / "data")
+    usage = connect(serve.dsn)
+    environ = {
+        **QUIET,
+        "OTEL_SERVICE_NAME": "shop",
+        "OTEL_USAGE_EXPORTER": "otlp",
+        "OTEL_USAGE_OTLP_ENDPOINT": serve.otlp_url,
+    }
+
+    try:
+        with launched(GUNICORN, environ, tmp_path / "log") as server:
+            server.send(REQUESTS)
+            server.terminate()
+
+        assert stored(usage) == (REQUESTS, REQUESTS, REQUESTS, ["shop"])
+    finally:
+        usage.close()
+        serve.stop()
 
 
 def test_disabled_the_app_runs_as_if_we_were_not_there(
