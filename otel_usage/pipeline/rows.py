@@ -15,9 +15,20 @@ from ipaddress import ip_address
 from typing import Any, NamedTuple, TypeAlias
 
 from otel_usage import attributes as names
-from otel_usage.model import Event
+from otel_usage.model import Attributes, Event
 
-Reader: TypeAlias = Callable[[Sequence[Event]], list[Any]]
+
+class Rows(NamedTuple):
+    """A batch as the readers of columns take it."""
+
+    events: Sequence[Event]
+    attributes: Sequence[Attributes]
+    """Those of each event."""
+    keys: frozenset[str]
+    """Every attribute that at least one event has. Most events have few, so half of the columns are empty."""
+
+
+Reader: TypeAlias = Callable[[Rows], list[Any]]
 
 NO_KEY = bytes(16)
 """Visit key, visitor id or address of an event that has none."""
@@ -87,26 +98,33 @@ def key_bytes(key: str) -> bytes:
 
 
 def _text(key: str, limit: int = names.MAX_NAME) -> Reader:
-    def read(events: Sequence[Event]) -> list[str]:
-        return [
-            value
-            if (value := event.attributes.get(key, "")).__class__ is str
-            and len(value) <= limit
-            and value.isascii()
-            else to_text(value, limit)
-            for event in events
-        ]
+    def read(rows: Rows) -> list[str]:
+        if key not in rows.keys:
+            return [""] * len(rows.events)
+        values: list[Any] = [attributes.get(key, "") for attributes in rows.attributes]
+        return values if _are_clean(values, limit) else [to_text(value, limit) for value in values]
 
     return read
+
+
+def _are_clean(values: list[Any], limit: int) -> bool:
+    """Return whether `to_text` would change none of the values; asks the whole column at once."""
+    try:
+        joined = "".join(values)
+    except TypeError:  # not all are texts
+        return False
+    return joined.isascii() and max(map(len, values)) <= limit
 
 
 def _event_text(key: str) -> Reader:
     """Read a text that a request row leaves empty: its span also carries its last object, stage and counter."""
 
-    def read(events: Sequence[Event]) -> list[str]:
+    def read(rows: Rows) -> list[str]:
+        if key not in rows.keys:
+            return [""] * len(rows.events)
         return [
             to_text(event.attributes.get(key, ""), names.MAX_NAME) if event.name != names.REQUEST else ""
-            for event in events
+            for event in rows.events
         ]
 
     return read
@@ -121,93 +139,103 @@ def _to_integer(value: object, low: int, high: int) -> int:
 
 
 def _integer(key: str, high: int) -> Reader:
-    def read(events: Sequence[Event]) -> list[int]:
+    def read(rows: Rows) -> list[int]:
         return [
             value
-            if (value := event.attributes.get(key, 0)).__class__ is int and 0 <= value <= high
+            if (value := attributes.get(key, 0)).__class__ is int and 0 <= value <= high
             else _to_integer(value, 0, high)
-            for event in events
+            for attributes in rows.attributes
         ]
 
     return read
 
 
 def _event_integer(key: str, low: int, high: int) -> Reader:
-    def read(events: Sequence[Event]) -> list[int]:
+    def read(rows: Rows) -> list[int]:
+        if key not in rows.keys:
+            return [0] * len(rows.events)
         return [
             _to_integer(event.attributes.get(key, 0), low, high) if event.name != names.REQUEST else 0
-            for event in events
+            for event in rows.events
         ]
 
     return read
 
 
-def _size(events: Sequence[Event]) -> list[int | None]:
+def _size(rows: Rows) -> list[int | None]:
     return [
-        None if (value := event.attributes.get(names.RESPONSE_SIZE)) is None else _to_integer(value, 0, 2**63)
-        for event in events
+        None
+        if (value := attributes.get(names.RESPONSE_SIZE)) is None
+        else value
+        if value.__class__ is int and 0 <= value <= _MAX_INT64
+        else _to_integer(value, 0, 2**63)
+        for attributes in rows.attributes
     ]
 
 
 def _flag(key: str) -> Reader:
-    def read(events: Sequence[Event]) -> list[int]:
-        return [1 if event.attributes.get(key) is True else 0 for event in events]
+    def read(rows: Rows) -> list[int]:
+        if key not in rows.keys:
+            return [0] * len(rows.events)
+        return [1 if attributes.get(key) is True else 0 for attributes in rows.attributes]
 
     return read
 
 
-def _is_new(events: Sequence[Event]) -> list[int]:
+def _is_new(rows: Rows) -> list[int]:
     # Only the request that opens a visit is new, so that the sum of the column counts visits.
     return [
         1 if event.attributes.get(names.VISIT_IS_NEW) is True and event.name == names.REQUEST else 0
-        for event in events
+        for event in rows.events
     ]
 
 
-def _is_bot(events: Sequence[Event]) -> list[int]:
-    return [1 if event.attributes.get(names.SYNTHETIC_TYPE) == "bot" else 0 for event in events]
+def _is_bot(rows: Rows) -> list[int]:
+    return [1 if attributes.get(names.SYNTHETIC_TYPE) == "bot" else 0 for attributes in rows.attributes]
 
 
 def _address(key: str) -> Reader:
-    def read(events: Sequence[Event]) -> list[bytes]:
+    def read(rows: Rows) -> list[bytes]:
         return [
             # Cut, because the cache keeps what it is asked for, and a foreign client may send megabytes.
-            address_bytes(value[:_MAX_ADDRESS]) if (value := event.attributes.get(key, "")).__class__ is str else NO_KEY
-            for event in events
+            address_bytes(value[:_MAX_ADDRESS])
+            if (value := attributes.get(key, "")).__class__ is str
+            else NO_KEY
+            for attributes in rows.attributes
         ]
 
     return read
 
 
 def _key(key: str) -> Reader:
-    def read(events: Sequence[Event]) -> list[bytes]:
+    def read(rows: Rows) -> list[bytes]:
         return [
-            key_bytes(value[: names.MAX_NAME]) if (value := event.attributes.get(key, "")).__class__ is str else NO_KEY
-            for event in events
+            key_bytes(value[: names.MAX_NAME])
+            if (value := attributes.get(key, "")).__class__ is str
+            else NO_KEY
+            for attributes in rows.attributes
         ]
 
     return read
 
 
-@lru_cache(maxsize=1024)
-def _keys_with_prefix(keys: tuple[str, ...], prefix: str) -> tuple[tuple[str, str], ...]:
-    """Return each key that begins with the prefix, and the rest of it; the first `MAX_PROPERTIES` of them.
-
-    Cached, because an app makes few different sets of attributes, and looking at every key of every event was
-    half of all encoding time.
-    """
-    found = [key for key in keys if key.startswith(prefix)][: names.MAX_PROPERTIES]
-    return tuple((key, to_text(key[len(prefix) :], names.MAX_NAME)) for key in found)
-
-
 def _map(prefix: str) -> Reader:
-    def read_event(event: Event) -> dict[str, str]:
-        attributes = event.attributes
-        keys = _keys_with_prefix(tuple(attributes), prefix)
-        return {name: to_text(attributes[key], names.MAX_TEXT) for key, name in keys} if keys else {}
+    """Read the attributes whose names begin with a prefix, the first `MAX_PROPERTIES` of each event."""
 
-    def read(events: Sequence[Event]) -> list[dict[str, str]]:
-        return [read_event(event) for event in events]
+    def read(rows: Rows) -> list[dict[str, str]]:
+        # Told apart once per batch: looking at the name of every attribute was half of all encoding time.
+        short_names = {
+            key: to_text(key[len(prefix) :], names.MAX_NAME) for key in rows.keys if key.startswith(prefix)
+        }
+        if not short_names:
+            return [{} for _ in rows.events]
+        return [
+            {
+                short_names[key]: to_text(attributes[key], names.MAX_TEXT)
+                for key in [key for key in attributes if key in short_names][: names.MAX_PROPERTIES]
+            }
+            for attributes in rows.attributes
+        ]
 
     return read
 
@@ -215,10 +243,10 @@ def _map(prefix: str) -> Reader:
 _read_own_properties = _map(names.PROPERTY_PREFIX)
 
 
-def _properties(events: Sequence[Event]) -> list[dict[str, str]]:
-    properties = _read_own_properties(events)
-    for found, event in zip(properties, events, strict=True):
-        visit_key = event.attributes.get(names.VISIT_KEY)
+def _properties(rows: Rows) -> list[dict[str, str]]:
+    properties: list[dict[str, str]] = _read_own_properties(rows)
+    for found, attributes in zip(properties, rows.attributes, strict=True):
+        visit_key = attributes.get(names.VISIT_KEY)
         # The column holds a hash of a visit manager's own key; the key itself must stay readable.
         if visit_key and not is_own_key(key := to_text(visit_key, names.MAX_NAME)):
             found[names.VISIT_KEY] = key
@@ -229,13 +257,15 @@ _MAX_UINT8, _MAX_UINT16 = 2**8 - 1, 2**16 - 1
 _MIN_INT64, _MAX_INT64 = -(2**63), 2**63 - 1
 
 COLUMNS: tuple[Column, ...] = (
-    Column("timestamp", "DateTime64(9, 'UTC')", lambda events: [event.timestamp_ns for event in events]),
-    Column("event_name", "String", lambda events: [to_text(event.name, names.MAX_NAME) for event in events]),
-    Column("service_name", "String", lambda events: [event.service_name for event in events]),
-    Column("trace_id_bytes", "FixedString(16)", lambda events: [event.trace_id for event in events]),
-    Column("span_id_bytes", "FixedString(8)", lambda events: [event.span_id for event in events]),
+    Column("timestamp", "DateTime64(9, 'UTC')", lambda rows: [event.timestamp_ns for event in rows.events]),
     Column(
-        "parent_span_id_bytes", "FixedString(8)", lambda events: [event.parent_span_id for event in events]
+        "event_name", "String", lambda rows: [to_text(event.name, names.MAX_NAME) for event in rows.events]
+    ),
+    Column("service_name", "String", lambda rows: [event.service_name for event in rows.events]),
+    Column("trace_id_bytes", "FixedString(16)", lambda rows: [event.trace_id for event in rows.events]),
+    Column("span_id_bytes", "FixedString(8)", lambda rows: [event.span_id for event in rows.events]),
+    Column(
+        "parent_span_id_bytes", "FixedString(8)", lambda rows: [event.parent_span_id for event in rows.events]
     ),
     Column("visit_key_bytes", "FixedString(16)", _key(names.VISIT_KEY)),
     Column("visit_is_new", "UInt8", _is_new),
@@ -266,7 +296,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("blueprint", "String", _text(names.BLUEPRINT)),
     Column("view_args", "Map(String, String)", _map(names.VIEW_ARGUMENT_PREFIX)),
     Column("status_code", "UInt16", _integer(names.STATUS_CODE, _MAX_UINT16)),
-    Column("duration_ns", "UInt64", lambda events: [max(event.duration_ns, 0) for event in events]),
+    Column("duration_ns", "UInt64", lambda rows: [max(event.duration_ns, 0) for event in rows.events]),
     Column("bytes_sent", "Nullable(UInt64)", _size),
     Column("referrer", "String", _text(names.REFERRER_URL, names.MAX_TEXT)),
     Column("referrer_domain", "String", _text(names.REFERRER_DOMAIN)),
@@ -289,4 +319,6 @@ COLUMNS: tuple[Column, ...] = (
 
 def to_columns(events: Sequence[Event]) -> list[list[Any]]:
     """Return the batch column by column, in the order of `COLUMNS`."""
-    return [column.read(events) for column in COLUMNS]
+    attributes = [event.attributes for event in events]
+    rows = Rows(events, attributes, frozenset().union(*attributes))
+    return [column.read(rows) for column in COLUMNS]

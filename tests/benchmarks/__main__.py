@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 
-BENCHMARKS = ("request_cost",)
+BENCHMARKS = ("request_cost", "exporter_throughput", "clickhouse_down", "otlp_receiver", "disk", "startup")
 
 
 def main() -> None:

@@ -31,7 +31,7 @@ def test_each_event_is_a_line_of_json() -> None:
 
 
 def test_any_value_is_written() -> None:
-    (line,) = lines(build_span("odd", {"a": ["x", "\udcff"], "b": "\n\0é", "c": b"\xff"}))  # type: ignore[dict-item]
+    (line,) = lines(build_span("odd", {"a": ["x", "\udcff"], "b": "\n\0é", "c": b"\xff"}))
 
     assert line["attributes"]["a"] == ["x", "\udcff"]
     assert line["attributes"]["b"] == "\n\0é"
