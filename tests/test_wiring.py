@@ -16,6 +16,7 @@ import otel_usage
 from otel_usage import attributes as names
 from otel_usage import wiring
 from otel_usage.auto import ClickHouseTracesExporter, pre_instrument
+from otel_usage.log_throttle import LogThrottle
 from otel_usage.pipeline.exporters.clickhouse import ClickHouseSpanExporter
 from otel_usage.pipeline.exporters.console import ConsoleExporter
 from otel_usage.pipeline.exporters.otlp import OtlpExporter
@@ -249,7 +250,7 @@ def test_funnels_give_their_stages_an_index(tracking: Tracking, tmp_path: Path) 
 def test_a_stage_that_no_funnel_has_is_told(
     tracking: Tracking, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("otel_usage.instrumentation.api._misuse_log._next_at", float("-inf"))
+    monkeypatch.setattr("otel_usage.instrumentation.api._misuse_log", LogThrottle())
     tracking.configure()
 
     otel_usage.reached("buy", "order")

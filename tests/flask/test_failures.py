@@ -19,6 +19,7 @@ from otel_usage.errors import DeliveryError, RejectedBatch
 from otel_usage.flask import instrumentor
 from otel_usage.instrumentation import api, tracker
 from otel_usage.instrumentation.address import AddressPolicy, AddressResolver
+from otel_usage.log_throttle import LogThrottle
 from otel_usage.pipeline.processor import UsageSpanProcessor
 from otel_usage.pipeline.worker import BatchWorker
 from otel_usage.visits.cookie import CookieVisitManager
@@ -157,7 +158,7 @@ def test_objects_of_the_app_that_break_cost_only_what_they_would_have_told(track
 def test_an_error_of_ours_is_logged_without_what_the_client_sent(
     tracking: Tracking, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("otel_usage.instrumentation.guard._error_log._next_at", float("-inf"))
+    monkeypatch.setattr("otel_usage.instrumentation.guard._error_log", LogThrottle())
     tracking.start()
 
     def broken(*args: object, **kwargs: object) -> None:
@@ -167,7 +168,7 @@ def test_an_error_of_ours_is_logged_without_what_the_client_sent(
 
     build_app().test_client().get("/speak")
 
-    record = next(record for record in caplog.records if record.name == "otel_usage.instrumentation.guard")
+    (record,) = [record for record in caplog.records if record.name == "otel_usage.instrumentation.guard"]
     assert record.levelno == logging.ERROR
     assert record.getMessage().startswith("Usage tracking failed, the app goes on: RuntimeError at ")
     assert "203.0.113.77" not in record.getMessage()
