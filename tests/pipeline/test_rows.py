@@ -140,6 +140,13 @@ def test_clickhouse_takes_every_odd_value(usage: ClickHouse) -> None:
     assert usage.query("SELECT count() FROM events").rows == [(len(events),)]
 
 
+@pytest.mark.parametrize("odd", [-(2**70), -1, 0, 2**63, 2**64 - 1, 2**70])
+def test_clickhouse_takes_any_time(usage: ClickHouse, odd: int) -> None:
+    insert_events(usage, [build()._replace(timestamp_ns=odd, duration_ns=odd)])
+
+    assert usage.query("SELECT count() FROM events").rows == [(1,)]
+
+
 @pytest.mark.parametrize(
     ("value", "status"),
     [(200, 200), ("404", 404), (500.0, 500), (-1, 0), (10**6, 65535), ("abc", 0), ([200], 0), (None, 0)],
