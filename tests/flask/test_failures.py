@@ -307,3 +307,30 @@ class Unprintable:
     @property
     def pk(self) -> object:
         raise RuntimeError("no key")
+
+
+def test_a_view_that_records_without_end_is_bounded_and_counted(tracking: Tracking) -> None:
+    tracking.start()
+    app = build_app()
+
+    @app.get("/endless")
+    def endless() -> str:
+        for number in range(1_005):
+            otel_usage.track("again", number=number)
+        return "ok"
+
+    app.test_client().get("/endless")
+
+    assert len(tracking.events("again")) == 1_000
+    assert dict(tracking.accounting().dropped) == {"too_many_events_in_a_request": 5}
+
+
+def test_what_is_recorded_outside_of_a_request_is_an_event_at_once(tracking: Tracking) -> None:
+    tracking.start()
+
+    otel_usage.track("nightly", rows=7)
+
+    (event,) = tracking.events()
+    assert event.name == "nightly"
+    assert dict(event.attributes)[names.PROPERTY_PREFIX + "rows"] == "7"
+    assert names.VISIT_KEY not in event.attributes
