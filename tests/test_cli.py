@@ -72,6 +72,11 @@ def dsn(usage: ClickHouse, serve: ServeProcess) -> str:
         pytest.param(["report", "ips", "--dsn", "postgres://x"], "The DSN cannot be used, expected http(s)://user:password@host:port/database or chdb:///path/database", id="DSN"),
         pytest.param(["migrate", "--dsn", "http://localhost/a-b"], "The DSN names the database 'a-b', expected letters, digits and _ that do not begin with a digit", id="database"),
         pytest.param(["serve", "--http-port", "99999"], "Invalid value for '--http-port': 99999 is not in the range 0<=x<=65535. (see: otel-usage serve --help)", id="port"),
+        pytest.param(["report", "browsers", "pages"], "Got unexpected extra argument", id="argument"),
+        pytest.param(["report", "browsers", "--since"], "Option '--since' requires an argument", id="no value"),
+        pytest.param(["settings", "--format", "xml"], "Invalid value for '--format'", id="format of settings"),
+        pytest.param(["doctor", "--dsn"], "Option '--dsn' requires an argument", id="no DSN"),
+        pytest.param(["demo", "--requests", "0"], "Invalid value for '--requests'", id="no requests"),
         pytest.param(["demo", "--log", "/no/such/file"], "Invalid value for '--log': File '/no/such/file' does not exist. (see: otel-usage demo --help)", id="log file"),
     ],
 )  # fmt: skip
@@ -128,14 +133,15 @@ def test_a_missing_schema_names_the_command_that_makes_it(database: ClickHouse, 
     assert outcome.error_line.endswith(". The schema is missing or old, run: otel-usage migrate")
 
 
-@pytest.mark.parametrize("place", ["before", "after"])
-def test_debug_shows_the_traceback_wherever_it_stands(place: str) -> None:
-    command = ["report", "browsers", "--dsn", "http://127.0.0.1:1/usage"]
+@pytest.mark.parametrize("place", [0, 1, 4], ids=["before", "within", "after"])
+def test_debug_shows_the_traceback_wherever_it_stands_without_the_password(place: int) -> None:
+    command = ["report", "browsers", "--dsn", "http://ann:swordfish@127.0.0.1:1/usage"]
 
-    outcome = run(*(["--debug", *command] if place == "before" else [*command, "--debug"]))
+    outcome = run(*command[:place], "--debug", *command[place:])
 
     assert outcome.code == 1
     assert "Traceback (most recent call last)" in outcome.err
+    assert "swordfish" not in outcome.err
     assert outcome.err.splitlines()[-1].startswith("otel-usage: http://127.0.0.1:1/usage does not answer")
 
 
@@ -253,6 +259,18 @@ def test_a_hostile_path_cannot_steer_the_terminal_or_a_spreadsheet(usage: ClickH
     assert list(csv.DictReader(io.StringIO(as_csv.out)))[0]["path"].startswith("'=1+1\\x1b")
 
 
+def test_what_a_client_sent_comes_back_whole_in_json(usage: ClickHouse, dsn: str) -> None:
+    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
+    path = '/\0\x1b]0;owned\x07[red]\u202e"\n漢'
+    insert_events(usage, [build_event(at=now, path=path)])
+
+    outcome = run("report", "pages", "--format", "json", "--dsn", dsn)
+
+    assert [row["path"] for row in json.loads(outcome.out)] == [path]
+    assert outcome.out.isascii()
+    assert outcome.out.replace("\n", "").isprintable()
+
+
 def test_a_report_that_is_cut_says_so_beside_the_rows(usage: ClickHouse, dsn: str) -> None:
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
     insert_events(usage, [build_event(at=now, path=f"/{n}") for n in range(3)])
@@ -361,6 +379,16 @@ def test_the_doctor_finds_events_that_a_client_sent_twice(usage: ClickHouse, dsn
 
     assert outcome.code == 1
     assert "events are stored twice on: " in outcome.out.splitlines()[-1]
+
+
+# serve.
+
+
+def test_a_directory_that_another_serve_holds_is_one_line(serve: ServeProcess) -> None:
+    outcome = run("serve", "--data", str(serve.data), "--http-port", "0", "--otlp-port", "0")
+
+    assert outcome.code == 1
+    assert str(serve.data) in outcome.error_line
 
 
 # Extras.

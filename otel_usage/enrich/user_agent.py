@@ -43,7 +43,9 @@ def read_user_agent(event: Event) -> Attributes:
     """Return what the agent string says; the dictionary is shared and must not be changed."""
     agent = event.attributes.get(names.USER_AGENT)
     # Cut, because the cache keeps the string, and a foreign OTLP client may send megabytes.
-    return describe_user_agent(agent[: names.MAX_TEXT] if isinstance(agent, str) else "")
+    text = agent[: names.MAX_TEXT] if isinstance(agent, str) else ""
+    # The compiled matcher raises on a lone surrogate.
+    return describe_user_agent(text if text.isascii() else text.encode("utf-8", "replace").decode())
 
 
 @lru_cache(maxsize=_CACHED_AGENTS)

@@ -72,6 +72,11 @@ def test_megabytes_of_agent_are_cut_before_they_are_kept() -> None:
     assert found[names.BROWSER] == "Firefox"
 
 
+@pytest.mark.parametrize("text", ["Firefox/127.0 \ud800", "Firefox/127.0 \0", "Firefox/127.0 \u202e漢😀"])
+def test_an_agent_that_is_no_valid_text_is_described_all_the_same(text: str) -> None:
+    assert read_user_agent(build(**{names.USER_AGENT: text}))[names.BROWSER] == "Firefox"
+
+
 def test_what_one_event_gets_does_not_reach_another() -> None:
     first = enrich(build(**{names.USER_AGENT: "curl/8.7.1"}))
     first.attributes[names.BROWSER] = "changed"

@@ -1,0 +1,121 @@
+"""What the doctor finds in databases that are ill in different ways."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from otel_usage.clickhouse import ClickHouse
+from otel_usage.doctor import SERVICE_NAME, Finding, examine
+from otel_usage.schema import load_migrations, migrate
+from tests.builders import build_event, insert_events
+from tests.databases import new_database
+from tests.serving import ServeProcess
+
+
+@pytest.fixture
+def ill(serve: ServeProcess) -> Iterator[ClickHouse]:
+    """A migrated database of the test's own, to be damaged."""
+    with new_database(serve) as client:
+        migrate(client)
+        yield client
+
+
+def findings(serve: ServeProcess, client: ClickHouse) -> list[Finding]:
+    return list(examine(serve.dsn_of(client.dsn.database)))
+
+
+def only_fault(found: list[Finding]) -> str:
+    """Return the one bad finding."""
+    (text,) = [finding.text for finding in found if not finding.is_good]
+    return text
+
+
+def test_a_healthy_database_has_five_good_findings(serve: ServeProcess, usage: ClickHouse) -> None:
+    found = findings(serve, usage)
+
+    assert [finding.is_good for finding in found] == [True] * 5
+    assert all(finding.line().startswith("ok  ") for finding in found)
+
+
+def test_the_event_of_the_trial_counts_in_no_report(serve: ServeProcess, usage: ClickHouse) -> None:
+    findings(serve, usage)
+
+    assert usage.query("SELECT service_name, event_name FROM events").rows == [(SERVICE_NAME, "doctor")]
+    for table in ("browsers_daily_state", "ips_daily_state", "pages_daily_state", "visits_state"):
+        assert usage.query(f"SELECT count() FROM {table}").rows == [(0,)], table
+
+
+def test_an_empty_database_misses_all_migrations(serve: ServeProcess, database: ClickHouse) -> None:
+    found = findings(serve, database)
+
+    number = len(load_migrations())
+    assert only_fault(found) == f"{number} migrations have not been run. Run: otel-usage migrate"
+    assert found[-1].line().startswith("FAIL  ")
+
+
+def test_a_database_of_a_later_version_asks_for_that_version(serve: ServeProcess, ill: ClickHouse) -> None:
+    ill.insert(
+        "schema_migrations",
+        ["version", "name", "checksum", "engine_version", "result"],
+        ["UInt32", "String", "String", "String", "String"],
+        [[9999], ["later"], ["x"], ["x"], ["applied"]],
+        token="later",
+    )
+
+    assert "has migration 9999" in only_fault(findings(serve, ill))
+
+
+def test_a_table_without_a_deduplication_window_is_found_out(serve: ServeProcess, ill: ClickHouse) -> None:
+    ill.command("ALTER TABLE events MODIFY SETTING non_replicated_deduplication_window = 0")
+
+    faults = [finding.text for finding in findings(serve, ill) if not finding.is_good]
+
+    assert faults[0].startswith(
+        "an event that was sent twice is stored 2 times: this server does not deduplicate"
+    )
+    assert faults[1].startswith("events are stored twice on: ")
+
+
+def test_a_table_that_swallows_events_is_found_out(serve: ServeProcess, ill: ClickHouse) -> None:
+    ill.command("CREATE TABLE hole AS events ENGINE = Null")
+    ill.command("EXCHANGE TABLES events AND hole")
+
+    fault = only_fault(findings(serve, ill))
+
+    assert fault == (
+        "an event was accepted but is not there. Look at the server's log and the rights of the account"
+    )
+
+
+def test_a_table_that_was_dropped_is_one_finding(serve: ServeProcess, ill: ClickHouse) -> None:
+    ill.command("DROP TABLE events SYNC")
+
+    assert only_fault(findings(serve, ill)).startswith("the schema is missing or old")
+
+
+def test_events_of_long_ago_are_not_looked_at(serve: ServeProcess, usage: ClickHouse) -> None:
+    event = build_event(at="2020-01-01T00:00:00")
+    insert_events(usage, [event])
+    insert_events(usage, [event])
+
+    assert all(finding.is_good for finding in findings(serve, usage))
+
+
+@pytest.mark.parametrize(
+    ("dsn", "fault"),
+    [
+        pytest.param(
+            "postgres://ann:secret@db/x", "The DSN cannot be used, expected http(s)://", id="no DSN"
+        ),
+        pytest.param("http://ann:secret@127.0.0.1:1/x", "does not answer", id="nobody there"),
+    ],
+)
+def test_a_dsn_that_leads_nowhere_is_the_only_finding_and_keeps_its_password(dsn: str, fault: str) -> None:
+    (finding,) = examine(dsn)
+
+    assert not finding.is_good
+    assert fault in finding.text
+    assert "secret" not in finding.text
+    assert "\n" not in finding.line()
