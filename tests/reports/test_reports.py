@@ -209,6 +209,40 @@ def test_visits_are_summed_up_by_the_day_they_began(usage: ClickHouse) -> None:
     assert (robots["is_bot"], robots["visits"]) == (1, 1)
 
 
+def test_the_median_of_visits_is_that_of_the_visit_in_the_middle(usage: ClickHouse) -> None:
+    for visit, seconds in (("a", "00.5"), ("b", "20.25"), ("c", "59")):
+        at = (f"2026-03-10T10:00:{moment}" for moment in ("00", seconds))
+        insert_events(usage, [build_event(at=moment, visit=visit) for moment in at])
+
+    assert [row["median_seconds"] for row in ask(usage, "visits")] == [20.25]
+
+
+def test_pages_have_their_errors_and_durations_over_all_days(usage: ClickHouse) -> None:
+    statuses = (200, 302, 404, 500, 503)
+    events = [
+        build_event(
+            at=f"2026-03-{10 + number % 3}T12:00:00",
+            status_code=statuses[number % 5],
+            duration_ns=(number + 1) * 1_000_000,
+            path="/slow",
+            route="/slow",
+        )
+        for number in range(100)
+    ]
+    insert_events(usage, events)
+
+    rows = ask(usage, "pages")
+
+    # A page that was not found has no path, so that what robots try does not fill the table.
+    assert {(row["route"], row["path"], row["requests"], row["errors"]) for row in rows} == {
+        ("/slow", "/slow", 80, 40),
+        ("/slow", "", 20, 0),
+    }
+    (slow,) = (row for row in rows if row["path"])
+    assert slow["duration_p50_ms"] == pytest.approx(50, rel=0.05)
+    assert slow["duration_p95_ms"] == pytest.approx(95, rel=0.05)
+
+
 def test_a_visit_that_began_the_day_before_is_no_visit_of_today(usage: ClickHouse) -> None:
     insert_events(
         usage,
