@@ -51,6 +51,8 @@ NO_SUCH_COLUMN, UNKNOWN_TABLE, UNKNOWN_DATABASE = 16, 60, 81
 MISSING_SCHEMA_CODES = frozenset({NO_SUCH_COLUMN, UNKNOWN_TABLE, UNKNOWN_DATABASE})
 """`otel-usage migrate` mends them."""
 
+_COMPRESSION = "lz4"
+
 _EXACTLY_ONCE = {
     # Named on every insert, because an account's profile may say otherwise.
     "insert_deduplicate": 1,
@@ -199,14 +201,8 @@ class ClickHouse:
         if not columns or not len(columns[0]):
             return
         with _errors_sorted(self.dsn, encoding=True):
-            self._client.insert(
-                table,
-                columns,
-                column_names,
-                column_types=_wire_types(tuple(column_types)),
-                column_oriented=True,
-                settings=self._insert_settings(table, token, settings),
-            )
+            block = encode_native(column_names, column_types, columns)
+        self.insert_native(table, column_names, block, token, settings)
 
     def insert_native(
         self,
@@ -214,26 +210,25 @@ class ClickHouse:
         column_names: Sequence[str],
         block: bytes,
         token: str,
-        *,
-        compression: str | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
-        """Insert rows that are in ClickHouse's Native format already; benchmarks measure the engine alone with it.
+        """Insert rows that are encoded already, once per token.
 
         Args:
             table: name of a table of the database.
             column_names: the block's columns.
-            block: one or more Native blocks.
+            block: what `encode_native` returned.
             token: as for `insert`.
-            compression: how the block is compressed, such as `lz4`; None when it is not.
+            settings: further ClickHouse settings of this insert.
         """
         with _errors_sorted(self.dsn):
             self._client.raw_insert(
                 table,
                 column_names,
                 block,
-                settings=self._insert_settings(table, token, None),
+                settings=self._insert_settings(table, token, settings),
                 fmt="Native",
-                compression=compression,
+                compression=_COMPRESSION,
             )
 
     def query(
@@ -277,11 +272,6 @@ class ClickHouse:
             query_formats=dict(formats or {}),
         )
 
-    def query_native(self, sql: str) -> bytes:
-        """Return the rows of a query in ClickHouse's Native format, as `insert_native` takes them."""
-        with _errors_sorted(self.dsn):
-            return self._client.raw_query(sql, fmt="Native")
-
     def command(self, sql: str, settings: Mapping[str, Any] | None = None) -> None:
         """Run a statement that returns no rows."""
         with _errors_sorted(self.dsn):
@@ -308,16 +298,49 @@ def _wire_types(names: tuple[str, ...]) -> list[ClickHouseType]:
     return [get_from_name(name) for name in names]
 
 
+def encode_native(
+    column_names: Sequence[str], column_types: Sequence[str], columns: Sequence[Sequence[Any]]
+) -> bytes:
+    """Return a batch as one block of ClickHouse's Native format, compressed as `insert_native` sends it.
+
+    Args:
+        column_names: name of each column.
+        column_types: its type on the wire.
+        columns: its values, all columns equally long.
+
+    Raises:
+        Exception: a value does not fit its type; the driver raises several kinds.
+    """
+    import lz4.frame
+    from clickhouse_connect.driver.common import write_leb128
+    from clickhouse_connect.driver.insert import InsertContext
+
+    types = _wire_types(tuple(column_types))
+    # Without data: the driver would import pandas to find out whether they are a data frame, half a second of
+    # work and 80 MB in every process that has it installed.
+    context = InsertContext("", list(column_names), types)
+    block = bytearray()
+    write_leb128(len(types), block)
+    write_leb128(len(columns[0]), block)
+    for name, type_, values in zip(column_names, types, columns, strict=True):
+        for text in (name, type_.insert_name):
+            encoded = text.encode()
+            write_leb128(len(encoded), block)
+            block += encoded
+        context.start_column(name)
+        type_.write_column(values, block, context)
+    return bytes(lz4.frame.compress(block))
+
+
 def load_driver() -> None:
-    """Import what an insert needs, all of it: the driver looks for pandas only when it sees the first data.
+    """Import what an insert needs.
 
     Raises:
         ImportError: the driver is not installed.
     """
     import clickhouse_connect.driver.exceptions  # noqa: F401 - loaded for later
-    from clickhouse_connect.driver.insert import InsertContext
 
-    InsertContext("events", ["n"], _wire_types(("UInt8",)), [[0]], column_oriented=True)
+    encode_native(["n"], ["UInt8"], [[0]])
 
 
 @contextmanager

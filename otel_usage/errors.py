@@ -41,3 +41,15 @@ class DeliveryError(OtelUsageError):
 
 class RejectedBatch(OtelUsageError):
     """The receiver will never take this batch, however often it is sent."""
+
+
+class PartlyRejected(RejectedBatch):
+    """The receiver took the batch but for some events, which it will never take.
+
+    Attributes:
+        count: how many it refused; it does not say which.
+    """
+
+    def __init__(self, message: str, count: int) -> None:
+        super().__init__(message)
+        self.count = count

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from otel_usage.clickhouse import ClickHouse, connect
+from otel_usage.clickhouse import ClickHouse, connect, encode_native
 from otel_usage.errors import ClickHouseError, ClickHouseUnavailable
 from tests.serving import ServeProcess
 
@@ -185,13 +185,41 @@ def test_a_query_without_rows_has_its_columns_all_the_same(client: ClickHouse) -
     assert (result.columns, result.types, result.rows) == (("n", "t"), ("UInt8", "String"), [])
 
 
-def test_a_batch_of_native_blocks_is_stored_as_it_is(database: ClickHouse) -> None:
-    database.command("CREATE TABLE numbered (n UInt64) ENGINE = MergeTree ORDER BY n")
-    block = database.query_native("SELECT number AS n FROM numbers(3)")
+def test_an_encoded_batch_is_stored_as_it_is_however_often_it_is_sent(database: ClickHouse) -> None:
+    database.command("CREATE TABLE named (n UInt64, t String, m Map(String, String)) ENGINE = MergeTree ORDER BY n "
+                     "SETTINGS non_replicated_deduplication_window = 10")  # fmt: skip
+    columns: list[list[Any]] = [[0, 2**64 - 1], ["ä\0", ""], [{"k": "v"}, {}]]
+    names, types = ["n", "t", "m"], ["UInt64", "String", "Map(String, String)"]
+    block = encode_native(names, types, columns)
 
-    database.insert_native("numbered", ["n"], block, token="a")
+    for _ in range(3):
+        database.insert_native("named", names, block, token="a")
 
-    assert database.query("SELECT n FROM numbered ORDER BY n").rows == [(0,), (1,), (2,)]
+    assert database.query("SELECT * FROM named ORDER BY n").rows == list(zip(*columns, strict=True))
+
+
+INSERT = """
+import sys
+from otel_usage.clickhouse import connect, load_driver
+
+load_driver()
+connect(sys.argv[1]).insert("moments", ["t"], ["DateTime64(9, 'UTC')"], [[1]], token="a")
+print(sorted({"pandas", "pyarrow", "chdb"} & sys.modules.keys()))
+"""
+
+
+def test_an_app_that_inserts_never_loads_what_makes_data_frames(database: ClickHouse) -> None:
+    database.command("CREATE TABLE moments (t DateTime64(9, 'UTC')) ENGINE = MergeTree ORDER BY t")
+
+    printed = subprocess.run(
+        [sys.executable, "-c", INSERT, repr(database.dsn)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout
+
+    assert printed == "[]\n"
 
 
 def test_an_empty_batch_is_not_sent(database: ClickHouse) -> None:

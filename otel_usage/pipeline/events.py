@@ -67,7 +67,10 @@ class EventMaker:
 
 
 def to_span(event: Event) -> ReadableSpan:
-    """Return an event as a finished span that carries `usage.event.id`, for exporters that send spans."""
+    """Return an event as a finished span that carries `usage.event.id`, for exporters that send spans.
+
+    Texts are cut to `MAX_TEXT`, lists to `MAX_PROPERTIES`.
+    """
     trace_id = int.from_bytes(event.trace_id, "big")
 
     def context(span_id: bytes) -> SpanContext:
@@ -78,9 +81,19 @@ def to_span(event: Event) -> ReadableSpan:
         context=context(event.span_id),
         parent=context(event.parent_span_id) if event.parent_span_id != NO_SPAN else None,
         resource=Resource({"service.name": event.service_name}),
-        attributes={**event.attributes, names.EVENT_ID: event.id},
+        attributes={key: _cut(value) for key, value in event.attributes.items()} | {names.EVENT_ID: event.id},
         kind=SpanKind.SERVER if event.name == names.REQUEST else SpanKind.INTERNAL,
         start_time=event.timestamp_ns,
         end_time=event.timestamp_ns + event.duration_ns,
         instrumentation_scope=InstrumentationScope(SCOPE_NAME),
     )
+
+
+def _cut(value: AttributeValue) -> AttributeValue:
+    """Return a value without what is too long to keep: other instrumentations write whole headers on a span."""
+    if isinstance(value, str):
+        return value[: names.MAX_TEXT]
+    if isinstance(value, Sequence):
+        # The SDK takes no lists of mixed types, so the parts are all texts or all numbers.
+        return cast(AttributeValue, [_cut(part) for part in value[: names.MAX_PROPERTIES]])
+    return value

@@ -1,37 +1,33 @@
-"""The batch worker: one background thread per process between finished spans and an exporter.
+"""The batch worker: the background threads of a process between finished spans and an exporter.
 
-Request threads only append to a deque. The thread starts with the first event and again after a fork; what
-waited in the parent at the fork is the parent's to send.
+Request threads only append to a deque. One thread makes frozen batches of what waits, a second one sends them.
+They start with the first event and again after a fork; what waited in the parent at the fork is the parent's
+to send.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import random
 import threading
 import time
 import uuid
 import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk.trace import ReadableSpan
 
-from otel_usage.errors import DeliveryError, RejectedBatch
 from otel_usage.log_throttle import LogThrottle, describe_error
 from otel_usage.model import Event
 from otel_usage.pipeline.accounting import Accounting
 from otel_usage.pipeline.events import EventMaker
 from otel_usage.pipeline.exporters import Batch, EventExporter
+from otel_usage.pipeline.sender import Sender
 
 logger = logging.getLogger(__name__)
-
-_FIRST_RETRY_SECONDS = 0.5
-_LAST_RETRY_SECONDS = 30.0
-
 
 _loading = threading.Lock()
 _LONGEST_WAIT_OF_A_FORK_SECONDS = 10.0
@@ -92,6 +88,7 @@ class BatchWorker:
         self._progress = threading.Condition()
         self._thread: threading.Thread | None = None
         self._in_flight = 0
+        self._being_made = 0
         self._flush_waiters = 0
         self._batch_prefix = uuid.uuid4().hex
         self._batch_number = 0
@@ -138,49 +135,52 @@ class BatchWorker:
 
     def shut_down(self, timeout_seconds: float) -> None:
         """Refuse further spans, send what waits, and give up what could not be sent within the time."""
+        dropped_before = self._dropped_by_shut_down()
         self._stopping.set()
         self._wake.set()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout_seconds)
+        self._give_up_queue()
         # What is under way may still arrive, but nobody will know.
-        left = self._give_up_queue() + self._in_flight
+        left = self._dropped_by_shut_down() - dropped_before + self._in_flight
         if left:
             logger.warning("Shutting down with %d usage events that could not be sent", left)
 
-    def _give_up_queue(self) -> int:
+    def _dropped_by_shut_down(self) -> int:
+        return self._accounting.snapshot().dropped.get("shut_down", 0)
+
+    def _give_up_queue(self) -> None:
         left = 0
         while self._queue:
             self._queue.popleft()
             left += 1
         if left:
             self._accounting.settle_dropped("shut_down", left)
-        return left
 
     def _start(self) -> None:
         with self._start_lock:
-            if self._thread is None:
-                thread = threading.Thread(target=self._run, name="otel-usage-worker", daemon=True)
-                try:
-                    thread.start()
-                except (
-                    RuntimeError
-                ) as error:  # the interpreter is going down; shut_down() counts what is left
-                    self._failure_log.log(
-                        logger, logging.WARNING, "No usage worker: %s", describe_error(error)
-                    )
-                    return
-                self._thread = thread
+            if self._thread is not None:
+                return
+            sender = Sender(self._exporter, self._accounting, self._stopping, self._settle, self._failure_log)
+            thread = threading.Thread(target=self._run, args=(sender,), name="otel-usage-worker", daemon=True)
+            try:
+                sender.start()
+                thread.start()
+            except RuntimeError as error:  # the interpreter is going down; shut_down() counts what is left
+                self._failure_log.log(logger, logging.WARNING, "No usage worker: %s", describe_error(error))
+                return
+            self._thread = thread
 
-    def _run(self) -> None:
-        # Our own HTTP calls must not become spans of the app.
+    def _run(self, sender: Sender) -> None:
         with suppress_instrumentation():
             self._prepare()
             while not self._stopping.is_set():
                 self._wake.wait(self._flush_interval_seconds)
                 self._wake.clear()
-                self._send_waiting()
-            self._send_waiting()
+                self._hand_over_waiting(sender)
+            self._hand_over_waiting(sender)
+            sender.finish()
             self._exporter.close()
 
     def _prepare(self) -> None:
@@ -194,64 +194,73 @@ class BatchWorker:
                     logger, logging.ERROR, "Could not load what usage events need: %s", describe_error(error)
                 )
 
-    def _send_waiting(self) -> None:
-        """Send whole batches while there are any, then one with the rest."""
+    def _hand_over_waiting(self, sender: Sender) -> None:
+        """Make whole batches while there are any, then one with the rest, and hand each over."""
         while self._queue:
-            spans = self._take()
-            try:
-                self._deliver(spans)
-            except Exception as error:
-                # A bug of ours costs one batch, never the thread.
-                self._accounting.settle_dropped("internal_error", self._in_flight)
-                self._failure_log.log(
-                    logger, logging.ERROR, "Lost %d usage events: %s", self._in_flight, describe_error(error)
-                )
-            with self._progress:
-                self._in_flight = 0
-                self._progress.notify_all()
+            if sender.has_given_up:
+                self._give_up_queue()
+                return
+            batch = self._make_batch_or_lose_it(self._take())
+            if batch is not None:
+                sender.put(batch)
             if len(self._queue) < self._batch_size and not (self._flush_waiters or self._stopping.is_set()):
                 return
 
     def _take(self) -> list[ReadableSpan]:
         # First the number, then the spans: flush() must never see neither.
-        self._in_flight = min(self._batch_size, len(self._queue))
-        return [self._queue.popleft() for _ in range(self._in_flight)]
+        count = min(self._batch_size, len(self._queue))
+        self._being_made = count
+        self._settle(-count)
+        return [self._queue.popleft() for _ in range(count)]
 
-    def _deliver(self, spans: Iterable[ReadableSpan]) -> None:
+    def _settle(self, count: int) -> None:
+        """Note that the accounting has these events; a negative number notes that more are under way."""
+        with self._progress:
+            self._in_flight -= count
+            self._progress.notify_all()
+
+    def _make_batch_or_lose_it(self, spans: Sequence[ReadableSpan]) -> Batch | None:
+        try:
+            return self._make_batch(spans)
+        except Exception as error:
+            # A bug of ours costs one batch, never the thread.
+            self._accounting.settle_dropped("internal_error", self._being_made)
+            self._settle(self._being_made)
+            self._failure_log.log(
+                logger, logging.ERROR, "Lost %d usage events: %s", self._being_made, describe_error(error)
+            )
+            return None
+
+    def _make_batch(self, spans: Sequence[ReadableSpan]) -> Batch | None:
+        """Return the spans as a frozen batch, None when no event is left of them."""
         events: list[Event] = []
         for span in spans:
             try:
                 made = self._make_events(span)
             except Exception as error:
-                self._accounting.settle_rejected("malformed", 1)
-                self._in_flight -= 1
-                self._failure_log.log(
-                    logger, logging.ERROR, "A usage event could not be made: %s", describe_error(error)
-                )
+                self._reject_malformed(1, "A usage event could not be made", error)
                 continue
             if len(made) > 1:
                 self._accounting.add_waiting(len(made) - 1)
-                self._in_flight += len(made) - 1
+                self._being_made += len(made) - 1
+                self._settle(1 - len(made))
             events.extend(made)
-        if not events:
-            return
         self._batch_number += 1
-        batch = self._freeze(events, f"{self._batch_prefix}-{self._batch_number}")
-        if batch is not None:
-            self._send_until_settled(batch)
+        return self._freeze(events, f"{self._batch_prefix}-{self._batch_number}") if events else None
 
     def _freeze(self, events: list[Event], token: str) -> Batch | None:
         """Return the batch, without the events that the exporter cannot write down; None when that is all of them."""
         try:
             return self._exporter.freeze(events, token)
         except Exception as error:
-            self._failure_log.log(
-                logger, logging.ERROR, "A usage event could not be written down: %s", describe_error(error)
-            )
+            failure = error
         good = [event for event in events if self._can_freeze(event, token)]
-        self._accounting.settle_rejected("malformed", len(events) - len(good))
-        self._in_flight = len(good)
-        return self._exporter.freeze(good, token) if good else None
+        self._reject_malformed(len(events) - len(good), "A usage event could not be written down", failure)
+        try:
+            return self._exporter.freeze(good, token) if good else None
+        except Exception as error:
+            self._reject_malformed(len(good), "A batch of usage events could not be written down", error)
+            return None
 
     def _can_freeze(self, event: Event, token: str) -> bool:
         try:
@@ -260,48 +269,8 @@ class BatchWorker:
             return False
         return True
 
-    def _send_until_settled(self, batch: Batch) -> None:
-        delay_seconds = _FIRST_RETRY_SECONDS
-        count = len(batch.events)
-        while True:
-            try:
-                self._exporter.send(batch)
-            except RejectedBatch as error:
-                self._reject(batch, str(error))
-                return
-            except DeliveryError as error:
-                if self._stopping.is_set():
-                    self._drop_all(count)
-                    return
-                self._failure_log.log(
-                    logger,
-                    logging.WARNING,
-                    "Could not send %d usage events, trying again in %.1f s; %d more wait: %s",
-                    count,
-                    delay_seconds,
-                    len(self._queue),
-                    error,
-                )
-            else:
-                self._accounting.settle_stored(count)
-                return
-            # Jitter, so that the workers of a cluster do not all come back in the same second.
-            self._stopping.wait(delay_seconds * random.uniform(0.8, 1.2))  # noqa: S311
-            delay_seconds = min(delay_seconds * 2, _LAST_RETRY_SECONDS)
-
-    def _reject(self, batch: Batch, reason: str) -> None:
-        count = len(batch.events)
-        self._failure_log.log(logger, logging.ERROR, "%d usage events were refused: %s", count, reason)
-        try:
-            self._exporter.set_aside(batch, reason)
-        except DeliveryError as error:
-            self._failure_log.log(logger, logging.ERROR, "Refused usage events are lost: %s", error)
-            self._accounting.settle_dropped("rejected_and_lost", count)
-            return
-        self._accounting.settle_rejected("refused", count)
-
-    def _drop_all(self, in_flight: int) -> None:
-        """Stopping, and the receiver does not answer: one failed attempt is enough for everything that waits."""
-        self._accounting.settle_dropped("shut_down", in_flight)
-        left = self._give_up_queue()
-        logger.warning("Shutting down with %d usage events that could not be sent", in_flight + left)
+    def _reject_malformed(self, count: int, message: str, error: Exception) -> None:
+        self._accounting.settle_rejected("malformed", count)
+        self._being_made -= count
+        self._settle(count)
+        self._failure_log.log(logger, logging.ERROR, "%s: %s", message, describe_error(error))

@@ -8,12 +8,11 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import lz4.frame
 from opentelemetry.sdk.trace import ReadableSpan
 
-from otel_usage.clickhouse import ClickHouse
+from otel_usage.clickhouse import ClickHouse, encode_native
 from otel_usage.enrich import enrich
 from otel_usage.model import Event
 from otel_usage.pipeline.events import EventMaker, to_event
@@ -49,7 +48,7 @@ def _row(
     ours, prebuilt = [], []
     for _ in range(rounds):
         batches = list(traffic.batches(count // batch_size, batch_size))
-        blocks = [_native_block(client, batch) for batch in batches]
+        blocks = [_native_block(batch) for batch in batches]
         # An app does not keep a hundred thousand finished spans for the collector to walk over and over.
         gc.collect()
         gc.freeze()
@@ -89,28 +88,18 @@ def _exporter_rate(dsn: str, batches: Sequence[Sequence[ReadableSpan]], batch_si
 def _prebuilt_rate(client: ClickHouse, blocks: Sequence[bytes], batch_size: int) -> float:
     start = time.perf_counter()
     for block in blocks:
-        client.insert_native("events", _NAMES, block, token=uuid.uuid4().hex, compression="lz4")
+        client.insert_native("events", _NAMES, block, token=uuid.uuid4().hex)
     return len(blocks) * batch_size / (time.perf_counter() - start)
 
 
-def _native_block(client: ClickHouse, spans: Sequence[ReadableSpan]) -> bytes:
-    """Return the rows of the spans as the driver would send them, compressed."""
+def _native_block(spans: Sequence[ReadableSpan]) -> bytes:
+    """Return the rows of the spans as the exporter would send them."""
     make_events = EventMaker()
-    events = [event for span in spans for event in make_events(span)]
-    return bytes(lz4.frame.compress(encode(to_columns(events))))
+    return _encoded([event for span in spans for event in make_events(span)])
 
 
-def encode(columns: Sequence[Sequence[Any]]) -> bytes:
-    """Return columns in ClickHouse's Native format, by the driver's own encoder."""
-    from clickhouse_connect.datatypes.registry import get_from_name
-    from clickhouse_connect.driver.insert import InsertContext
-    from clickhouse_connect.driver.transform import NativeTransform
-
-    types = [get_from_name(name) for name in _TYPES]
-    context = InsertContext("events", _NAMES, types, columns, column_oriented=True)
-    # The driver writes its statement in front of the first block.
-    statement_and_block = b"".join(NativeTransform.build_insert(context))
-    return statement_and_block.partition(b"FORMAT Native\n")[2]
+def _encoded(events: Sequence[Event]) -> bytes:
+    return encode_native(_NAMES, _TYPES, to_columns(events))
 
 
 def _stages(dsn: str, traffic: Traffic, batches: int) -> Table:
@@ -129,10 +118,9 @@ def _stages(dsn: str, traffic: Traffic, batches: int) -> Table:
         timed("enrich", lambda events=events: [enrich(event) for event in events])  # type: ignore[misc]
         timed("event maker, all of the above", lambda spans=spans: [make_events(span) for span in spans])  # type: ignore[misc]
         columns = timed("columns", lambda events=events: to_columns(events))  # type: ignore[misc]
-        block = timed("encode", lambda columns=columns: encode(columns))  # type: ignore[misc]
-        timed("compress (lz4)", lambda block=block: lz4.frame.compress(block))  # type: ignore[misc]
+        timed("encode, compress", lambda columns=columns: encode_native(_NAMES, _TYPES, columns))  # type: ignore[misc]
         batch = exporter.freeze(events, uuid.uuid4().hex)
-        timed("send: encode, compress, wait", lambda batch=batch: exporter.send(batch))  # type: ignore[misc]
+        timed("send and wait", lambda batch=batch: exporter.send(batch))  # type: ignore[misc]
     exporter.close()
     rows = [(name, f"{statistics.median(times) / 5000 * 1e6:.2f}") for name, times in seconds.items()]
     return Table("Exporter: where the time of 5,000 events goes", ("part", "µs per event"), rows)

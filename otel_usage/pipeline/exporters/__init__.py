@@ -19,7 +19,10 @@ class Batch(NamedTuple):
 
 
 class EventExporter(Protocol):
-    """What the worker needs of an exporter. Called by one thread at a time."""
+    """What the worker needs of an exporter.
+
+    One thread calls `prepare` and `freeze`, another one `send` and `set_aside`, at the same time.
+    """
 
     def prepare(self) -> None:
         """Import what `freeze` and `send` need, and do no I/O beyond that.
@@ -37,6 +40,7 @@ class EventExporter(Protocol):
         Raises:
             DeliveryError: not delivered, or not known to be; the same batch may be sent again.
             RejectedBatch: the receiver will never take it.
+            PartlyRejected: the receiver took the others, and will never take some.
         """
 
     def set_aside(self, batch: Batch, reason: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from otel_usage.clickhouse import MISSING_SCHEMA_CODES, ClickHouse, connect, load_driver
+from otel_usage.clickhouse import MISSING_SCHEMA_CODES, ClickHouse, connect, encode_native, load_driver
 from otel_usage.dsn import parse_dsn
 from otel_usage.errors import (
     ClickHouseError,
@@ -79,13 +79,13 @@ class ClickHouseSpanExporter(SpanExporter):
         load_driver()
 
     def freeze(self, events: Sequence[Event], token: str) -> Batch:
-        """Return the batch with its columns."""
-        return Batch(token, events, to_columns(events))
+        """Return the batch with its encoded block."""
+        return Batch(token, events, encode_native(_NAMES, _TYPES, to_columns(events)))
 
     def send(self, batch: Batch) -> None:
         """Insert the batch with its token, so that a second time changes neither the table nor a view."""
         try:
-            self._connection().insert("events", _NAMES, _TYPES, batch.payload, token=batch.token)
+            self._connection().insert_native("events", _NAMES, batch.payload, token=batch.token)
         except ClickHouseUnavailable as error:
             self.close()
             if error.code in MISSING_SCHEMA_CODES:

@@ -6,10 +6,12 @@ import os
 from collections.abc import Mapping, Sequence
 
 import urllib3
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from opentelemetry.util.re import parse_env_headers
 
-from otel_usage.errors import DeliveryError, RejectedBatch
+from otel_usage.errors import DeliveryError, PartlyRejected, RejectedBatch
 from otel_usage.model import Event
 from otel_usage.pipeline.events import to_span
 from otel_usage.pipeline.exporters import Batch
@@ -57,6 +59,9 @@ class OtlpExporter:
             raise RejectedBatch(f"the OTLP endpoint answered {response.status}")
         if not 200 <= response.status < 300:
             raise DeliveryError(f"the OTLP endpoint answered {response.status}")
+        refused = _refused_spans(response.data)
+        if refused:
+            raise PartlyRejected("the OTLP endpoint stored only the others", refused)
 
     def set_aside(self, batch: Batch, reason: str) -> None:
         """Raise: OTLP has no place for rejected events."""
@@ -73,3 +78,14 @@ class OtlpExporter:
         if self._pool is None or self._pool_pid != os.getpid():
             self._pool, self._pool_pid = urllib3.PoolManager(num_pools=1, maxsize=1), os.getpid()
         return self._pool
+
+
+def _refused_spans(body: bytes) -> int:
+    """Return how many spans a receiver refused in an answer that is a success otherwise.
+
+    Source: https://opentelemetry.io/docs/specs/otlp/#partial-success-1
+    """
+    try:
+        return int(ExportTraceServiceResponse.FromString(body).partial_success.rejected_spans)
+    except DecodeError:  # of a receiver that answers in its own way
+        return 0

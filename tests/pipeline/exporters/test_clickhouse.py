@@ -17,10 +17,12 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 
 from otel_usage import ClickHouseSpanExporter, UsageSpanProcessor
 from otel_usage import attributes as names
-from otel_usage.clickhouse import ClickHouse
+from otel_usage.clickhouse import ClickHouse, encode_native
 from otel_usage.errors import DeliveryError, RejectedBatch, SettingError
-from otel_usage.pipeline import worker as worker_module
+from otel_usage.pipeline import sender as sender_module
 from otel_usage.pipeline.events import EventMaker
+from otel_usage.pipeline.exporters import Batch
+from otel_usage.pipeline.rows import COLUMNS, to_columns
 from otel_usage.reports.funnels import Funnel, Stage
 from otel_usage.schema import migrate
 from tests.pipeline.spans import build_span
@@ -78,7 +80,7 @@ def test_a_batch_that_is_sent_again_changes_no_table_and_no_view(
 def test_an_answer_that_was_lost_costs_nothing(
     dsn: str, usage: ClickHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_module, "_FIRST_RETRY_SECONDS", 0.001)
+    monkeypatch.setattr(sender_module, "_FIRST_RETRY_SECONDS", 0.001)
 
     class ForgetfulExporter(ClickHouseSpanExporter):
         attempts = 0
@@ -106,8 +108,8 @@ def test_a_missing_schema_is_told_and_the_events_arrive_after_migrate(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(worker_module, "_FIRST_RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(worker_module, "_LAST_RETRY_SECONDS", 0.02)
+    monkeypatch.setattr(sender_module, "_FIRST_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(sender_module, "_LAST_RETRY_SECONDS", 0.02)
     processor = UsageSpanProcessor(ClickHouseSpanExporter(serve.dsn_of(database.dsn.database)))
     for _ in range(5):
         processor.on_end(build_span())
@@ -119,7 +121,7 @@ def test_a_missing_schema_is_told_and_the_events_arrive_after_migrate(
     processor.shutdown()
     assert database.query("SELECT count() FROM events").rows == [(5,)]
     (message,) = caplog.messages
-    assert message.startswith("Could not send 5 usage events, trying again in 0.0 s; 0 more wait: ")
+    assert message.startswith("Could not send 5 usage events, trying again in 0.0 s; 5 events wait: ")
     assert message.endswith("the schema is missing or old. Run: otel-usage migrate")
 
 
@@ -140,10 +142,16 @@ def test_nobody_there_may_be_tried_again() -> None:
             exporter.send(exporter.freeze(EventMaker()(build_span()), "t"))
 
 
+def refusable(batch: Batch, text: str) -> Batch:
+    """Return the batch with a text where ClickHouse expects a time."""
+    types = ["String", *(column.type for column in COLUMNS[1:])]
+    columns = [[text] * len(batch.events), *to_columns(batch.events)[1:]]
+    return batch._replace(payload=encode_native([column.name for column in COLUMNS], types, columns))
+
+
 def test_a_refused_batch_is_kept_with_its_reason(exporter: ClickHouseSpanExporter, usage: ClickHouse) -> None:
     events = EventMaker()(build_span("liked", {names.PROPERTY_PREFIX + "color": "red\udcff"}))
-    batch = exporter.freeze(events, "refused")
-    batch = batch._replace(payload=[["no time"], *batch.payload[1:]])
+    batch = refusable(exporter.freeze(events, "refused"), "no time")
 
     with pytest.raises(RejectedBatch) as caught:
         exporter.send(batch)
@@ -161,7 +169,7 @@ def test_no_error_shows_what_is_in_the_batch(exporter: ClickHouseSpanExporter) -
     batch = exporter.freeze(events, "t")
 
     with pytest.raises(RejectedBatch) as caught:
-        exporter.send(batch._replace(payload=[["203.0.113.7"], *batch.payload[1:]]))
+        exporter.send(refusable(batch, "203.0.113.7"))
 
     assert "203.0.113.7" not in str(caught.value)
 

@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTracePartialSuccess,
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 
 from otel_usage import UsageSpanProcessor
 from otel_usage import attributes as names
 from otel_usage.errors import DeliveryError, RejectedBatch
-from otel_usage.pipeline import worker as worker_module
+from otel_usage.pipeline import sender as sender_module
 from otel_usage.pipeline.events import EventMaker
 from otel_usage.pipeline.exporters.otlp import BATCH_ID_HEADER, OtlpExporter
 from tests.pipeline.spans import build_span
@@ -25,6 +29,8 @@ class Receiver:
     url: str = ""
     statuses: list[int] = field(default_factory=list)
     """Answers to give, first to last; 200 when there are no more."""
+    body: bytes = b""
+    """Of each answer."""
     requests: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
 
 
@@ -40,8 +46,9 @@ def receiver() -> Iterator[Receiver]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             kept.requests.append((self.path, headers, body))
             self.send_response(kept.statuses.pop(0) if kept.statuses else 200)
-            self.send_header("content-length", "0")
+            self.send_header("content-length", str(len(kept.body)))
             self.end_headers()
+            self.wfile.write(kept.body)
 
         def log_message(self, *arguments: object) -> None:
             pass
@@ -108,6 +115,41 @@ def test_any_other_answer_may_be_tried_again(receiver: Receiver, exporter: OtlpE
         exporter.send(exporter.freeze(EventMaker()(build_span()), "t"))
 
 
+@pytest.mark.parametrize(("refused", "stored"), [(3, 7), (10, 0), (99, 0), (0, 10), (-1, 10)])
+def test_what_a_receiver_refused_of_a_batch_is_not_counted_as_stored(
+    receiver: Receiver, exporter: OtlpExporter, refused: int, stored: int
+) -> None:
+    partial = ExportTracePartialSuccess(rejected_spans=refused, error_message="too old")
+    receiver.body = ExportTraceServiceResponse(partial_success=partial).SerializeToString()
+    processor = UsageSpanProcessor(exporter)
+    for _ in range(10):
+        processor.on_end(build_span())
+
+    assert processor.force_flush(10_000)
+    processor.shutdown()
+
+    counted = processor.accounting()
+    assert (counted.stored, counted.dropped.get("rejected_and_lost", 0)) == (stored, 10 - stored)
+    assert (counted.seen, counted.waiting, len(receiver.requests)) == (10, 0, 1)
+
+
+@pytest.mark.parametrize("body", [b"ok", b"\xff" * 100, b"<html>", b'{"partialSuccess": {}}'])
+def test_a_success_in_words_of_the_receivers_own_is_a_success(
+    receiver: Receiver, exporter: OtlpExporter, body: bytes
+) -> None:
+    receiver.body = body
+
+    exporter.send(exporter.freeze(EventMaker()(build_span()), "t"))
+
+
+def test_what_others_wrote_on_a_span_is_sent_cut(exporter: OtlpExporter) -> None:
+    span = build_span("request", {"http.user_agent": "x" * 10_000_000, "captured": ["y" * 10_000] * 1000})
+
+    batch = exporter.freeze(EventMaker()(span), "t")
+
+    assert len(batch.payload) < 100_000
+
+
 def test_nobody_there_may_be_tried_again() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -148,7 +190,7 @@ def test_it_has_no_place_for_refused_events(exporter: OtlpExporter) -> None:
 def test_a_receiver_that_comes_back_gets_every_event_once(
     receiver: Receiver, exporter: OtlpExporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_module, "_FIRST_RETRY_SECONDS", 0.001)
+    monkeypatch.setattr(sender_module, "_FIRST_RETRY_SECONDS", 0.001)
     receiver.statuses = [503, 500, 503]
     processor = UsageSpanProcessor(exporter)
     for _ in range(10):
