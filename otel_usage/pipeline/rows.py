@@ -34,6 +34,8 @@ NO_KEY = bytes(16)
 """Visit key, visitor id or address of an event that has none."""
 
 _MAX_ADDRESS = 64
+_SHORT = 64
+"""Characters; a text up to this length is told clean where it is read."""
 _IPV4_PREFIX = bytes(10) + b"\xff\xff"
 
 
@@ -236,6 +238,17 @@ def _map(prefix: str) -> Reader:
         }
         if not short_names:
             return [{} for _ in rows.events]
+        if len(short_names) <= names.MAX_PROPERTIES:  # then no event has too many
+            return [
+                {
+                    short: value
+                    if (value := attributes[key]).__class__ is str and len(value) <= _SHORT and value.isascii()
+                    else to_text(value, names.MAX_TEXT)
+                    for key, short in short_names.items()
+                    if key in attributes
+                }
+                for attributes in rows.attributes
+            ]
         return [
             {
                 short_names[key]: to_text(attributes[key], names.MAX_TEXT)
@@ -252,12 +265,24 @@ _read_own_properties = _map(names.PROPERTY_PREFIX)
 
 def _properties(rows: Rows) -> list[dict[str, str]]:
     properties: list[dict[str, str]] = _read_own_properties(rows)
+    if _has_own_keys_alone(rows):
+        return properties
     for found, attributes in zip(properties, rows.attributes, strict=True):
         visit_key = attributes.get(names.VISIT_KEY)
         # The column holds a hash of a visit manager's own key; the key itself must stay readable.
         if visit_key and not is_own_key(key := to_text(visit_key, names.MAX_NAME)):
             found[names.VISIT_KEY] = key
     return properties
+
+
+def _has_own_keys_alone(rows: Rows) -> bool:
+    """Return whether all visit keys of the batch are ours; asks once per visit."""
+    try:
+        keys: set[Any] = {attributes.get(names.VISIT_KEY, "") for attributes in rows.attributes}
+    except TypeError:  # a list, of a foreign client
+        return False
+    # Not longer ones: the cache keeps what it is asked for.
+    return all(key == "" or (key.__class__ is str and len(key) == 32 and is_own_key(key)) for key in keys)
 
 
 _MAX_UINT8, _MAX_UINT16 = 2**8 - 1, 2**16 - 1
