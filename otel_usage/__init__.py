@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from otel_usage.instrumentation.api import track as track
     from otel_usage.pipeline.exporters.clickhouse import ClickHouseSpanExporter as ClickHouseSpanExporter
     from otel_usage.pipeline.processor import UsageSpanProcessor as UsageSpanProcessor
+    from otel_usage.visits.manager import BaseVisitManager as BaseVisitManager
     from otel_usage.visits.visit import Visit as Visit
     from otel_usage.wiring import configure as configure
 
 _MODULE_BY_NAME = {
+    "BaseVisitManager": "otel_usage.visits.manager",
     "ClickHouseSpanExporter": "otel_usage.pipeline.exporters.clickhouse",
     "UsageSpanProcessor": "otel_usage.pipeline.processor",
     "Visit": "otel_usage.visits.visit",

@@ -43,6 +43,18 @@ def _boolean(text: str) -> bool:
     return text.lower() == "true"
 
 
+def _choices(*choices: str) -> Callable[[str], tuple[str, ...]]:
+    expected = "expected one or more of these, separated by commas: " + ", ".join(choices)
+
+    def parse(text: str) -> tuple[str, ...]:
+        words = tuple(dict.fromkeys(word.strip().lower() for word in text.split(",") if word.strip()))
+        if not words or not set(words) <= set(choices):
+            raise ValueError(expected)
+        return words
+
+    return parse
+
+
 def _seconds(*, at_most: float) -> Callable[[str], float]:
     expected = f"expected a number of seconds above 0 and up to {at_most:.0f}"
 
@@ -133,8 +145,16 @@ def _endpoint(text: str) -> str:
     return text.rstrip("/")
 
 
-def _setting(default: Any, meaning: str, parse: Callable[[str], Any], *, secret: bool = False) -> Any:
-    return dataclasses.field(default=default, metadata={"meaning": meaning, "parse": parse, "secret": secret})
+def _setting(
+    default: Any,
+    meaning: str,
+    parse: Callable[[str], Any],
+    *,
+    secret: bool = False,
+    takes_objects: bool = False,
+) -> Any:
+    metadata = {"meaning": meaning, "parse": parse, "secret": secret, "takes_objects": takes_objects}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +179,23 @@ class Settings:
         "Where the otlp exporter sends. Default: OTEL_EXPORTER_OTLP_ENDPOINT if its protocol is HTTP, "
         "else http://localhost:4318.",
         _endpoint,
+    )
+    visit_manager: Any = _setting(
+        "cookie",
+        "Who finds the visit of a request: cookie, cookieless, session, sqlalchemy, a name of the entry point group "
+        "otel_usage_visit_manager, or a dotted path; by hand also an instance.",
+        _text,
+        takes_objects=True,
+    )
+    visit_sources: tuple[str, ...] = _setting(
+        ("cookie",),
+        "Where the visit's ticket is looked for, in this order: cookie, form. Form takes it from the query or a form too.",
+        _choices("cookie", "form"),
+    )
+    form_name: str = _setting(
+        "otel_usage_visit",
+        "Name of the parameter that carries the ticket when VISIT_SOURCES has form.",
+        _matching(re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*"), "letters, digits, -, . and _"),
     )
     visit_timeout_seconds: float = _setting(
         1200.0,
@@ -272,6 +309,9 @@ class Settings:
             errors.append(SettingError(f"'{unknown}' is not a setting, expected one of: {', '.join(fields)}"))
         for name, field in fields.items():
             given = arguments.get(name)
+            if field.metadata["takes_objects"] and given is not None and not isinstance(given, str):
+                values[name] = given
+                continue
             label, text = (
                 (f"{name}=", _to_text(given))
                 if given is not None

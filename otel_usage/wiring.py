@@ -8,25 +8,31 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from types import FrameType
 
 from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Tracer
 
+from otel_usage.attributes import MAX_NAME
 from otel_usage.errors import OtelUsageError, SettingError
 from otel_usage.log_throttle import describe_error
 from otel_usage.pipeline.accounting import Accounting
 from otel_usage.pipeline.events import SCOPE_NAME
 from otel_usage.pipeline.exporters import EventExporter
 from otel_usage.pipeline.processor import SHUT_DOWN_SECONDS, UsageSpanProcessor
+from otel_usage.pipeline.rows import to_text
 from otel_usage.pipeline.sampler import wrap_sampler
 from otel_usage.reports.funnels import Funnel, load_funnels
 from otel_usage.settings import Settings
 from otel_usage.visits.keys import prepare_generated_secret
+from otel_usage.visits.loading import find_visit_manager
+from otel_usage.visits.manager import BaseVisitManager
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +50,32 @@ class Runtime:
     tracer: Tracer
     stage_index: Mapping[tuple[str, str], int]
     """Index by funnel and stage, of the funnel file."""
+    service_name: str
+    """Of the resource of the provider that makes our spans."""
+    make_visit_manager: Callable[[], BaseVisitManager] | None
+    """None when the setting names none that there is."""
+
+    def build_visit_manager(self, secret: str | bytes) -> BaseVisitManager | None:
+        """Return the visit manager of an app; None when it cannot be made, then nobody is followed.
+
+        Args:
+            secret: the app's own.
+        """
+        try:
+            manager = self.make_visit_manager() if self.make_visit_manager is not None else None
+            if manager is None or manager in _wiring.visit_managers:
+                return manager
+            manager.set_up(self.settings, secret, service_name=self.service_name)
+        except OtelUsageError as error:
+            logger.error("%s. Going on without visits.", error)
+            return None
+        except Exception as error:  # of a manager that is not ours
+            logger.error(
+                "Could not set up the visit manager: %s. Going on without visits.", describe_error(error)
+            )
+            return None
+        _wiring.visit_managers.append(manager)
+        return manager
 
 
 class _Wiring:
@@ -57,6 +89,8 @@ class _Wiring:
         self.accounting = Accounting()
         self.own_provider: TracerProvider | None = None
         self.funnels: tuple[Funnel, ...] = ()
+        self.make_visit_manager: Callable[[], BaseVisitManager] | None = None
+        self.visit_managers: list[BaseVisitManager] = []
         self.runtime: Runtime | None = None
 
 
@@ -131,8 +165,27 @@ def _set_up(arguments: Mapping[str, object]) -> bool:
     if _is_disabled(settings):
         return False
     prepare_generated_secret()
+    try:
+        _wiring.make_visit_manager = find_visit_manager(settings.visit_manager)
+    except OtelUsageError as error:
+        # Not the default: whoever asked for a manager without cookies must not get one with them.
+        logger.error("%s. Going on without visits.", error)
     _prepare_processor(settings)
+    atexit.register(shut_down)
+    _flush_on_sigterm()
     return True
+
+
+def shut_down() -> None:
+    """Send and write what waits, within `SHUT_DOWN_SECONDS`."""
+    deadline = time.monotonic() + SHUT_DOWN_SECONDS
+    if _wiring.processor is not None:
+        _wiring.processor.shutdown()
+    for manager in _wiring.visit_managers:
+        try:
+            manager.close(max(deadline - time.monotonic(), 0.5))
+        except Exception as error:  # of a manager that is not ours
+            logger.error("Could not close the visit manager: %s", describe_error(error))
 
 
 def _prepare_processor(settings: Settings) -> None:
@@ -162,8 +215,6 @@ def _prepare_processor(settings: Settings) -> None:
         batch_size=settings.batch_size,
         flush_interval_seconds=settings.flush_interval_seconds,
     )
-    atexit.register(_wiring.processor.shutdown)
-    _flush_on_sigterm(_wiring.processor)
 
 
 def _build_exporter(settings: Settings) -> EventExporter | None:
@@ -225,10 +276,12 @@ def _attach(provider: trace.TracerProvider, settings: Settings) -> None:
         _wiring.processor,
         provider.get_tracer(SCOPE_NAME),
         {(funnel.name, stage.name): stage.index for funnel in _wiring.funnels for stage in funnel.stages},
+        to_text(getattr(provider, "resource", Resource.get_empty()).attributes.get("service.name"), MAX_NAME),
+        _wiring.make_visit_manager,
     )
 
 
-def _flush_on_sigterm(processor: UsageSpanProcessor) -> None:
+def _flush_on_sigterm() -> None:
     """Send what waits when the process is told to end, where nobody else would.
 
     uvicorn, `flask run` and Django's runserver end by the signal's default action, which runs no atexit hook.
@@ -242,7 +295,7 @@ def _flush_on_sigterm(processor: UsageSpanProcessor) -> None:
 
     def flush_and_end(number: int, frame: FrameType | None) -> None:
         # In a thread of its own: the signal may have interrupted code that holds a lock which the flush needs.
-        flusher = threading.Thread(target=processor.shutdown, daemon=True)
+        flusher = threading.Thread(target=shut_down, daemon=True)
         flusher.start()
         flusher.join(SHUT_DOWN_SECONDS + 1)
         signal.signal(number, signal.SIG_DFL)

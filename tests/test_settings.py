@@ -115,6 +115,17 @@ DSN = "expected http(s)://user:password@host:port/database or chdb:///path/datab
             "OTEL_USAGE_INCLUDED_URLS is '*', expected comma-separated regular expressions "
             "(nothing to repeat at position 0)",
         ),
+        (
+            "visit_sources",
+            "cookie,header",
+            "OTEL_USAGE_VISIT_SOURCES is 'cookie,header', expected one or more of these, separated by commas: cookie, form",
+        ),
+        (
+            "visit_sources",
+            ",",
+            "OTEL_USAGE_VISIT_SOURCES is ',', expected one or more of these, separated by commas: cookie, form",
+        ),
+        ("form_name", "a b", "OTEL_USAGE_FORM_NAME is 'a b', expected letters, digits, -, . and _"),
         ("queue_size", "0", "OTEL_USAGE_QUEUE_SIZE is '0', expected a whole number from 1 to 10000000"),
         ("queue_size", "1e3", "OTEL_USAGE_QUEUE_SIZE is '1e3', expected a whole number from 1 to 10000000"),
         ("batch_size", "٣", "OTEL_USAGE_BATCH_SIZE is '٣', expected a whole number from 1 to 1000000"),
@@ -138,7 +149,12 @@ def test_a_bad_value_is_named_with_what_was_expected(name: str, text: str, messa
 
 
 def test_every_setting_that_can_be_wrong_has_such_a_message() -> None:
-    texts = {"exporter", "secret", "funnels"}  # any text will do here; they are judged where they are used
+    texts = {
+        "exporter",
+        "secret",
+        "funnels",
+        "visit_manager",
+    }  # any text will do here; they are judged where they are used
     (marker,) = test_a_bad_value_is_named_with_what_was_expected.pytestmark  # type: ignore[attr-defined]
     tested = {parameters[0] for parameters in marker.args[1]}
 

@@ -109,8 +109,8 @@ def clean_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             if instrumentor.is_instrumented_by_opentelemetry:
                 instrumentor.uninstrument()
         if wiring._wiring.processor is not None:
-            atexit.unregister(wiring._wiring.processor.shutdown)
-            wiring._wiring.processor.shutdown()
+            wiring.shut_down()
+        atexit.unregister(wiring.shut_down)
         signal.signal(signal.SIGTERM, handler)
         # A test that breaks the end of a request leaves it current.
         tracker._current_request.set(None)

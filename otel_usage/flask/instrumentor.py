@@ -20,6 +20,7 @@ from opentelemetry import trace
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # mypy 2.4 loses the name
 from opentelemetry.trace import Span, SpanKind
 
+from otel_usage.flask.request import FlaskRequest
 from otel_usage.instrumentation import api  # noqa: F401 - a view's first call must not read it from disk
 from otel_usage.instrumentation.guard import never_raises, report_error
 from otel_usage.instrumentation.tracker import Answer, RequestTracker, TrackedRequest
@@ -68,7 +69,8 @@ def _request_started(sender: Flask, **extra: Any) -> None:
         return
     context: RequestContext = _cv_request.get()
     environ = context.request.environ
-    tracked = tracker.begin(read_wsgi_request(environ, tracker.runtime.settings))
+    framework = FlaskRequest(context) if tracker.needs_framework else None
+    tracked = tracker.begin(read_wsgi_request(environ, tracker.runtime.settings), framework)
     if tracked is not None:
         # With the context that opened it: a copied context of the same environ must not close it.
         environ[_ENVIRON_KEY] = _Opened(tracker, tracked, context)

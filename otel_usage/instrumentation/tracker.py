@@ -22,10 +22,17 @@ from opentelemetry.trace import Span, SpanKind, Tracer
 
 from otel_usage import attributes as names
 from otel_usage.instrumentation.address import AddressPolicy, AddressResolver
-from otel_usage.instrumentation.redaction import REDACTED, bounded, redact_query, redact_url
+from otel_usage.instrumentation.guard import report_error
+from otel_usage.instrumentation.redaction import (
+    REDACTED,
+    bounded,
+    redact_query,
+    redact_url,
+    secret_parameters,
+)
 from otel_usage.model import AttributeValue, RequestFacts
-from otel_usage.visits.cookie import CookieVisitManager, VisitState
 from otel_usage.visits.keys import SecretSource
+from otel_usage.visits.manager import FrameworkRequest, VisitRequest, VisitState
 from otel_usage.visits.visit import Visit
 from otel_usage.wiring import Runtime
 
@@ -66,6 +73,7 @@ class TrackedRequest:
     """A request between `begin` and `leave`. Lives in a context variable, so that any code can find it."""
 
     __slots__ = (
+        "client_address",
         "collected",
         "facts",
         "inherited",
@@ -77,8 +85,16 @@ class TrackedRequest:
         "tracer",
     )
 
-    def __init__(self, facts: RequestFacts, start_ns: int, state: VisitState | None, tracer: Tracer) -> None:
+    def __init__(
+        self,
+        facts: RequestFacts,
+        start_ns: int,
+        client_address: str,
+        state: VisitState | None,
+        tracer: Tracer,
+    ) -> None:
         self.facts = facts
+        self.client_address = client_address
         self.start_ns = start_ns
         self.state = state
         self.tracer = tracer
@@ -165,11 +181,15 @@ class RequestTracker:
         secret = SecretSource(settings.secret).secret_for(framework_secret)
         self._excluded = settings.excluded_urls
         self._included = settings.included_urls
-        self._visits = CookieVisitManager(settings, secret)
+        # Who has the ticket has the visit.
+        self._secrets = secret_parameters(settings.form_name)
+        self._visits = runtime.build_visit_manager(secret)
+        self.needs_framework = self._visits is not None and self._visits.needs_framework
+        """Whether `begin` is to be given the framework's own request."""
         self._resolver = AddressResolver(settings.trusted_proxies)
         self._policy = AddressPolicy(settings.ip, secret)
 
-    def begin(self, facts: RequestFacts) -> TrackedRequest | None:
+    def begin(self, facts: RequestFacts, framework: FrameworkRequest | None = None) -> TrackedRequest | None:
         """Open the request and make it current; None when the settings exclude it or it is a nested one.
 
         A request inside another, such as a test client called in a view, belongs to the outer one.
@@ -181,7 +201,10 @@ class RequestTracker:
         if reason:
             self.runtime.accounting.add_filtered(reason)
             return None
-        tracked = TrackedRequest(facts, time.time_ns(), self._visit_of(facts), self.runtime.tracer)
+        start_ns = time.time_ns()
+        address = self._resolver.client_address(facts)
+        state = self._visit_of(facts, address, framework)
+        tracked = TrackedRequest(facts, start_ns, address, state, self.runtime.tracer)
         _current_request.set(tracked)
         return tracked
 
@@ -229,8 +252,10 @@ class RequestTracker:
             return "not_included_url"
         return ""
 
-    def _visit_of(self, facts: RequestFacts) -> VisitState | None:
-        if facts.opted_out:
+    def _visit_of(
+        self, facts: RequestFacts, client_address: str, framework: FrameworkRequest | None
+    ) -> VisitState | None:
+        if facts.opted_out or self._visits is None:
             return None
         if facts.traceparent and not facts.cookie and not facts.user_agent.startswith("Mozilla/"):
             return None  # another service calls, nobody visits
@@ -239,7 +264,11 @@ class RequestTracker:
             facts.forwarded_proto.partition(",")[0].strip().lower() == "https"
             and self._resolver.is_trusted(facts.peer_address)
         )
-        return self._visits.visit_for_request(facts, is_https=is_https)
+        try:
+            return self._visits.visit_for_request(VisitRequest(facts, client_address, is_https, framework))
+        except Exception as error:  # of a visit store that is down: the request counts all the same
+            report_error(error)
+            return None
 
     def _request_attributes(self, tracked: TrackedRequest, answer: Answer) -> dict[str, AttributeValue]:
         facts = tracked.facts
@@ -256,9 +285,11 @@ class RequestTracker:
         if tracked.state:
             attributes[names.VISIT_IS_NEW] = tracked.state.visit.is_new
         if facts.query:
-            attributes[names.QUERY] = bounded(redact_query(facts.query), names.MAX_TEXT)
+            attributes[names.QUERY] = bounded(redact_query(facts.query, self._secrets), names.MAX_TEXT)
         if facts.referrer:
-            attributes[names.REFERRER_URL] = bounded(redact_url(facts.referrer), names.MAX_TEXT)
+            attributes[names.REFERRER_URL] = bounded(
+                redact_url(facts.referrer, self._secrets), names.MAX_TEXT
+            )
         if facts.accept_language:
             first = facts.accept_language.partition(",")[0].partition(";")[0]
             attributes[names.LANGUAGE] = bounded(first.strip(), 35)
@@ -284,7 +315,7 @@ class RequestTracker:
     def _identity_attributes(self, tracked: TrackedRequest, answer: Answer) -> dict[str, AttributeValue]:
         """Return what the events of the request share with it."""
         facts = tracked.facts
-        kept = self._policy.apply(self._resolver.client_address(facts))
+        kept = self._policy.apply(tracked.client_address)
         attributes: dict[str, AttributeValue] = {
             names.CLIENT_ADDRESS: kept.address,
             names.USER_AGENT: bounded(facts.user_agent, names.MAX_TEXT),
@@ -315,7 +346,7 @@ class RequestTracker:
         if names.QUERY in attributes:
             for name in _OLD_NAMES_OF_URL:
                 if name in present:
-                    attributes[name] = redact_url(str(present[name]))
+                    attributes[name] = redact_url(str(present[name]), self._secrets)
 
     def _make_request_span(
         self, tracked: TrackedRequest, answer: Answer, attributes: dict[str, AttributeValue]

@@ -23,6 +23,7 @@ from otel_usage.log_throttle import LogThrottle
 from otel_usage.pipeline.processor import UsageSpanProcessor
 from otel_usage.pipeline.worker import BatchWorker
 from otel_usage.visits.cookie import CookieVisitManager
+from otel_usage.visits.ticket import TicketOffice
 from tests.recording import RecordingExporter
 from tests.tracking import Tracking
 
@@ -43,7 +44,8 @@ BREAKABLE: list[tuple[Any, str]] = [
     (tracker.RequestTracker, "_make_request_span"),
     (tracker.RequestTracker, "leave"),
     (CookieVisitManager, "visit_for_request"),
-    (CookieVisitManager, "_read"),
+    (TicketOffice, "write"),
+    (CookieVisitManager, "_tickets_of"),
     (CookieVisitManager, "_open"),
     (AddressResolver, "client_address"),
     (AddressPolicy, "apply"),

@@ -19,6 +19,7 @@ from otel_usage.instrumentation.wsgi import read_wsgi_request
 from otel_usage.model import RequestFacts
 from otel_usage.pipeline.accounting import Accounting
 from otel_usage.settings import Settings
+from otel_usage.visits.loading import find_visit_manager
 from otel_usage.wiring import Runtime
 
 
@@ -30,7 +31,15 @@ class TrackedApp:
         provider = TracerProvider(shutdown_on_exit=False)
         provider.add_span_processor(SimpleSpanProcessor(self.spans_out))
         self.settings = Settings.load({}, **settings)
-        runtime = Runtime(self.settings, Accounting(), None, provider.get_tracer("test"), {})
+        runtime = Runtime(
+            self.settings,
+            Accounting(),
+            None,
+            provider.get_tracer("test"),
+            {},
+            "test",
+            find_visit_manager("cookie"),
+        )
         self.tracker = RequestTracker(runtime, "secret")
 
     def serve(self, facts: RequestFacts, answer: Answer | None = None) -> ReadableSpan:

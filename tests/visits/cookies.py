@@ -6,7 +6,8 @@ from http.cookies import Morsel, SimpleCookie
 
 from otel_usage.model import RequestFacts
 from otel_usage.settings import Settings
-from otel_usage.visits.cookie import CookieVisitManager, VisitState
+from otel_usage.visits.cookie import CookieVisitManager
+from otel_usage.visits.manager import VisitRequest, VisitState
 
 SECRET = "the app's own secret"
 
@@ -25,13 +26,15 @@ class Clock:
 
 
 def build_manager(clock: Clock, secret: str | bytes = SECRET, **settings: object) -> CookieVisitManager:
-    return CookieVisitManager(Settings.load({}, **settings), secret, clock)
+    manager = CookieVisitManager()
+    manager.set_up(Settings.load({}, **settings), secret, clock_ms=clock)
+    return manager
 
 
 def visit(manager: CookieVisitManager, header: str = "", peer: str = "192.0.2.1") -> VisitState:
     """Ask for the visit of a plain HTTP request with this Cookie header."""
     facts = RequestFacts("GET", "http", "shop.example", "/", "", peer, cookie=header)
-    return manager.visit_for_request(facts, is_https=False)
+    return manager.visit_for_request(VisitRequest(facts))
 
 
 def read(set_cookie: str) -> Morsel[str]:

@@ -259,7 +259,7 @@ def test_foreign_cookies_of_many_clients_behind_one_proxy_are_not_told(
         visit(manager, returned(visit(others)))
 
     assert caplog.records == []
-    assert len(manager._foreign_cookies) <= 256
+    assert len(manager._foreign_cookies._count_by_visitor) <= 256
 
 
 def test_forged_foreign_cookies_cannot_flood_the_log(

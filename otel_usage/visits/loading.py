@@ -1,0 +1,79 @@
+"""Finds the visit manager that a setting names."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Any
+
+from otel_usage.errors import SettingError
+from otel_usage.visits.manager import BaseVisitManager
+
+MANAGER_GROUP = "otel_usage_visit_manager"
+
+_BUILT_IN = {
+    "cookie": "otel_usage.visits.cookie:CookieVisitManager",
+    "cookieless": "otel_usage.visits.cookieless:CookielessVisitManager",
+    "session": "otel_usage.visits.session:SessionVisitManager",
+    "sqlalchemy": "otel_usage.visits.database:SqlalchemyVisitManager",
+}
+
+
+def find_visit_manager(named: object) -> Callable[[], BaseVisitManager]:
+    """Return what makes the manager of an app.
+
+    Built-in managers and entry points are loaded at once. A dotted path is loaded by the first call, because
+    the modules of an app must not be imported before they are instrumented.
+
+    Args:
+        named: a built-in name, an entry point of group `otel_usage_visit_manager`, a dotted path such as
+            `shop.visits.Manager` or `shop.visits:manager`, a class, a function that returns a manager, or an
+            instance, which all apps of the process then share.
+
+    Raises:
+        SettingError: there is no such manager.
+    """
+    if isinstance(named, str):
+        if named in _BUILT_IN:
+            return _maker(load_dotted(_BUILT_IN[named]), named)
+        found = entry_points(group=MANAGER_GROUP)
+        for entry_point in found:
+            if entry_point.name == named:
+                return _maker(entry_point.load(), named)
+        if "." in named or ":" in named:
+            return lambda: _maker(load_dotted(named), named)()
+        choices = ", ".join([*_BUILT_IN, *sorted(found.names)])
+        raise SettingError(
+            f"OTEL_USAGE_VISIT_MANAGER is {named[:100]!r}, expected one of: {choices}; or a dotted path"
+        )
+    return _maker(named, type(named).__name__)
+
+
+def load_dotted(path: str) -> Any:
+    """Return what a dotted path such as `shop.visits.Manager` or `shop.visits:Manager` names.
+
+    Raises:
+        SettingError: it names nothing.
+    """
+    module, _, name = path.partition(":") if ":" in path else path.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise SettingError(f"{path[:200]!r} cannot be loaded: {error}") from error
+
+
+def _maker(found: Any, name: str) -> Callable[[], BaseVisitManager]:
+    if isinstance(found, BaseVisitManager):
+        return lambda: found
+    if not callable(found) or (inspect.isclass(found) and not issubclass(found, BaseVisitManager)):
+        raise SettingError(f"The visit manager {name[:100]!r} is no BaseVisitManager")
+
+    def make() -> BaseVisitManager:
+        made = found()
+        if not isinstance(made, BaseVisitManager):
+            raise SettingError(f"The visit manager {name[:100]!r} is no BaseVisitManager")
+        return made
+
+    return make
