@@ -9,13 +9,19 @@ from dataclasses import dataclass
 
 from otel_usage import attributes as names
 from otel_usage.clickhouse import MISSING_SCHEMA_CODES, ClickHouse, connect
-from otel_usage.errors import ClickHouseError, OtelUsageError, SettingError
+from otel_usage.errors import ClickHouseError, DeliveryError, OtelUsageError, SettingError
 from otel_usage.model import NO_SPAN, Event
 from otel_usage.pipeline.exporters.clickhouse import ClickHouseSpanExporter
 from otel_usage.schema import deduplicates, pending
 
 SERVICE_NAME = "otel-usage-doctor"
 """Service of the event that is sent for trial."""
+
+
+_DROPPED = (
+    "a table, view or column is missing although its migration ran: somebody dropped it. Restore it from a backup; "
+    "or, to begin with an empty database, drop the database and run: otel-usage migrate"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,12 @@ def examine(dsn: str) -> Iterator[Finding]:
         yield Finding(True, "the server was seen to count a batch once that was sent twice, in views too")
         yield _send_and_read_back(client, dsn)
         yield _duplicates(client)
+    except DeliveryError as error:
+        # The migrations ran, so what is missing was there once.
+        is_dropped = isinstance(error.__cause__, ClickHouseError) and error.__cause__.code in MISSING_SCHEMA_CODES
+        yield Finding(False, _DROPPED if is_dropped else str(error))
+    except ClickHouseError as error:
+        yield Finding(False, _DROPPED if error.code in MISSING_SCHEMA_CODES else str(error))
     except OtelUsageError as error:
         yield Finding(False, str(error))
     finally:

@@ -73,7 +73,7 @@ def dsn(usage: ClickHouse, serve: ServeProcess) -> str:
         pytest.param(["migrate", "--dsn", "http://localhost/a-b"], "The DSN names the database 'a-b', expected letters, digits and _ that do not begin with a digit", id="database"),
         pytest.param(["serve", "--http-port", "99999"], "Invalid value for '--http-port': 99999 is not in the range 0<=x<=65535. (see: otel-usage serve --help)", id="port"),
         pytest.param(["report", "browsers", "pages"], "Got unexpected extra argument", id="argument"),
-        pytest.param(["report", "browsers", "--since"], "Option '--since' requires an argument", id="no value"),
+        pytest.param(["report", "browsers", "--since"], "Option '--since' requires an argument. (see: otel-usage report --help)", id="no value"),
         pytest.param(["settings", "--format", "xml"], "Invalid value for '--format'", id="format of settings"),
         pytest.param(["doctor", "--dsn"], "Option '--dsn' requires an argument", id="no DSN"),
         pytest.param(["demo", "--requests", "0"], "Invalid value for '--requests'", id="no requests"),

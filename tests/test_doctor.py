@@ -92,7 +92,15 @@ def test_a_table_that_swallows_events_is_found_out(serve: ServeProcess, ill: Cli
 def test_a_table_that_was_dropped_is_one_finding(serve: ServeProcess, ill: ClickHouse) -> None:
     ill.command("DROP TABLE events SYNC")
 
-    assert only_fault(findings(serve, ill)).startswith("the schema is missing or old")
+    fault = only_fault(findings(serve, ill))
+
+    assert fault.startswith("a table, view or column is missing although its migration ran: somebody dropped it.")
+
+
+def test_a_column_that_was_dropped_is_one_finding(serve: ServeProcess, ill: ClickHouse) -> None:
+    ill.command("ALTER TABLE events DROP COLUMN scheme")
+
+    assert "somebody dropped it" in only_fault(findings(serve, ill))
 
 
 def test_events_of_long_ago_are_not_looked_at(serve: ServeProcess, usage: ClickHouse) -> None:

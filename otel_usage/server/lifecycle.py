@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import os
 import shlex
@@ -199,9 +200,11 @@ def _bind(host: str, port: int, option: str) -> socket.socket:
     except (OSError, OverflowError) as error:
         listener.close()
         reason = (getattr(error, "strerror", None) or str(error)).lower()
-        raise OtelUsageError(
-            f"Cannot listen on {host}:{port}: {reason}. Choose another port with {option}"
-        ) from None
+        is_host = isinstance(error, socket.gaierror) or getattr(error, "errno", None) == errno.EADDRNOTAVAIL
+        cure = (
+            "Choose an address of this computer with --host" if is_host else f"Choose another port with {option}"
+        )
+        raise OtelUsageError(f"Cannot listen on {host}:{port}: {reason}. {cure}") from None
     return listener
 
 

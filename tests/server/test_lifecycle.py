@@ -193,6 +193,15 @@ def test_a_port_in_use_is_named_in_one_line(
     )
 
 
+@pytest.mark.parametrize("host", ["999.1.1.1", "no.such.host.invalid", "203.0.113.1"])
+def test_a_host_that_is_not_this_computer_is_told_apart_from_a_port(tmp_path: Path, host: str) -> None:
+    code, _, err = finished(spawn_serve(tmp_path, "--host", host, "--http-port", "0", "--otlp-port", "0"))
+
+    assert code == 1
+    assert err.startswith(f"otel-usage: Cannot listen on {host}:0: ")
+    assert err.endswith(". Choose an address of this computer with --host\n")
+
+
 def test_a_port_that_is_none_is_named_in_one_line(tmp_path: Path) -> None:
     code, _, err = finished(spawn_serve(tmp_path, "--http-port", "70000", "--otlp-port", "0"))
 
