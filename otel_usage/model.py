@@ -37,6 +37,8 @@ class RequestFacts(NamedTuple):
     """The visitor sent a privacy signal that the settings respect."""
     traceparent: str = ""
     """The W3C trace context of the caller, empty when it has none."""
+    forwarded: str = ""
+    """The whole Forwarded header (RFC 7239)."""
 
 
 class Event(NamedTuple):

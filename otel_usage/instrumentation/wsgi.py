@@ -30,6 +30,7 @@ def read_wsgi_request(environ: Mapping[str, Any], settings: Settings) -> Request
         (settings.respect_gpc and get("HTTP_SEC_GPC") == "1")
         or (settings.respect_dnt and get("HTTP_DNT") == "1"),
         get("HTTP_TRACEPARENT", ""),
+        get("HTTP_FORWARDED", ""),
     )
 
 
