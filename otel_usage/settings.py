@@ -134,6 +134,16 @@ def _dsn(text: str) -> str:
     return text
 
 
+def _database(text: str) -> str:
+    # Only the form; which databases there are, SQLAlchemy knows.
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_+]*://[^\r\n]*", text):
+        # The value is not shown: it may hold a password.
+        raise ValueError(
+            "expected a URL of SQLAlchemy's such as postgresql+psycopg://user:password@host/database"
+        )
+    return text
+
+
 def _endpoint(text: str) -> str:
     try:
         parts = urlsplit(text)
@@ -196,6 +206,13 @@ class Settings:
         "otel_usage_visit",
         "Name of the parameter that carries the ticket when VISIT_SOURCES has form.",
         _matching(re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*"), "letters, digits, -, . and _"),
+    )
+    visit_database: str | None = _setting(
+        None,
+        "Where the sqlalchemy visit manager keeps visits: a URL of SQLAlchemy's, such as "
+        "postgresql+psycopg://user:password@host/database.",
+        _database,
+        secret=True,
     )
     visit_timeout_seconds: float = _setting(
         1200.0,
@@ -408,7 +425,7 @@ def mask_password(url: str) -> str:
 
 
 def _masked(field: dataclasses.Field[Any], value: object) -> str:
-    if field.name in ("dsn", "otlp_endpoint"):
+    if field.name in ("dsn", "otlp_endpoint", "visit_database"):
         return mask_password(_to_text(value))
     return "***" if value and field.metadata["secret"] else _to_text(value)
 

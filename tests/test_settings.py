@@ -13,6 +13,7 @@ from otel_usage.settings import Settings, describe, env_name, mask_password
 NUMBER_OF_SECONDS = "expected a number of seconds above 0 and up to"
 PROXIES = "expected networks such as 10.0.0.0/8,::1 or the number of proxies in front of the app"
 ADDRESS = "expected an address such as http://localhost:4318"
+DATABASE = "expected a URL of SQLAlchemy's such as postgresql+psycopg://user:password@host/database"
 DSN = "expected http(s)://user:password@host:port/database or chdb:///path/database"
 
 
@@ -125,6 +126,8 @@ DSN = "expected http(s)://user:password@host:port/database or chdb:///path/datab
             ",",
             "OTEL_USAGE_VISIT_SOURCES is ',', expected one or more of these, separated by commas: cookie, form",
         ),
+        ("visit_database", "hunter2@db", f"OTEL_USAGE_VISIT_DATABASE is wrong, {DATABASE}"),
+        ("visit_database", "sqlite:/visits.db", f"OTEL_USAGE_VISIT_DATABASE is wrong, {DATABASE}"),
         ("form_name", "a b", "OTEL_USAGE_FORM_NAME is 'a b', expected letters, digits, -, . and _"),
         ("queue_size", "0", "OTEL_USAGE_QUEUE_SIZE is '0', expected a whole number from 1 to 10000000"),
         ("queue_size", "1e3", "OTEL_USAGE_QUEUE_SIZE is '1e3', expected a whole number from 1 to 10000000"),
@@ -270,6 +273,7 @@ def test_secrets_are_never_shown() -> None:
         dsn="https://me:hunter2@db/usage",
         secret="swordfish",
         otlp_endpoint="https://me:hunter2@collector",
+        visit_database="postgresql://me:hunter2@db/shop",
     )
 
     shown = {line.name: line.value for line in describe(settings)}
@@ -277,6 +281,7 @@ def test_secrets_are_never_shown() -> None:
     assert shown["OTEL_USAGE_DSN"] == "https://me:***@db/usage"
     assert shown["OTEL_USAGE_SECRET"] == "***"
     assert shown["OTEL_USAGE_OTLP_ENDPOINT"] == "https://me:***@collector"
+    assert shown["OTEL_USAGE_VISIT_DATABASE"] == "postgresql://me:***@db/shop"
 
 
 def test_every_setting_is_described_the_way_it_is_written() -> None:
