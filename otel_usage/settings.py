@@ -257,7 +257,7 @@ class Settings:
     )
     trusted_proxies: TrustedProxies = _setting(
         (),
-        "Proxies whose X-Forwarded-For is believed: networks, or a number of hops. Unset: believe only the peer.",
+        "Proxies whose X-Forwarded-For or Forwarded is believed: networks, or a number of hops. Unset: believe only the peer.",
         _trusted_proxies,
     )
     ip: str = _setting(

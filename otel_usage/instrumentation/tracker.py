@@ -32,7 +32,7 @@ from otel_usage.instrumentation.redaction import (
 )
 from otel_usage.model import AttributeValue, RequestFacts
 from otel_usage.visits.keys import SecretSource
-from otel_usage.visits.manager import FrameworkRequest, VisitRequest, VisitState
+from otel_usage.visits.manager import BaseVisitManager, FrameworkRequest, VisitRequest, VisitState
 from otel_usage.visits.visit import Visit
 from otel_usage.wiring import Runtime
 
@@ -42,7 +42,11 @@ _SHOWN_ON_REQUEST = frozenset({names.OBJECT_VIEWED, names.STAGE_REACHED, names.C
 """Events whose last one the request span carries too, for those who read traces."""
 
 _OLD_NAMES_OF_ADDRESS = ("net.peer.ip", "net.sock.peer.addr")
-_CAPTURED_ADDRESSES = ("http.request.header.x_forwarded_for", "http.request.header.x_real_ip")
+_CAPTURED_ADDRESSES = (
+    "http.request.header.x_forwarded_for",
+    "http.request.header.forwarded",
+    "http.request.header.x_real_ip",
+)
 """As contrib writes the headers that it was told to capture."""
 _OLD_NAMES_OF_URL = ("http.url", "http.target", "url.full")
 
@@ -83,6 +87,7 @@ class TrackedRequest:
         "start_ns",
         "state",
         "tracer",
+        "visits",
     )
 
     def __init__(
@@ -92,12 +97,14 @@ class TrackedRequest:
         client_address: str,
         state: VisitState | None,
         tracer: Tracer,
+        visits: BaseVisitManager | None = None,
     ) -> None:
         self.facts = facts
         self.client_address = client_address
         self.start_ns = start_ns
         self.state = state
         self.tracer = tracer
+        self.visits = visits
         self.collected: list[_CollectedEvent] = []
         self.is_finished = False
         self.is_left_at_close = False
@@ -109,6 +116,10 @@ class TrackedRequest:
     def visit(self) -> Visit | None:
         """The visit, None for visitors that are not followed."""
         return self.state.visit if self.state else None
+
+    def visit_ticket(self) -> str:
+        """Return what a form or link carries to continue the visit, empty when there is none."""
+        return self.visits.ticket_for(self.state.visit) if self.visits and self.state else ""
 
     def add_event(self, name: str, timestamp_ns: int, attributes: dict[str, AttributeValue]) -> bool:
         """Keep an event for the end of the request, or make it at once when that has passed (a streamed body).
@@ -204,7 +215,7 @@ class RequestTracker:
         start_ns = time.time_ns()
         address = self._resolver.client_address(facts)
         state = self._visit_of(facts, address, framework)
-        tracked = TrackedRequest(facts, start_ns, address, state, self.runtime.tracer)
+        tracked = TrackedRequest(facts, start_ns, address, state, self.runtime.tracer, self._visits)
         _current_request.set(tracked)
         return tracked
 
@@ -259,11 +270,7 @@ class RequestTracker:
             return None
         if facts.traceparent and not facts.cookie and not facts.user_agent.startswith("Mozilla/"):
             return None  # another service calls, nobody visits
-        is_https = facts.scheme == "https" or (
-            # A chain of proxies makes a list, the client's own protocol first.
-            facts.forwarded_proto.partition(",")[0].strip().lower() == "https"
-            and self._resolver.is_trusted(facts.peer_address)
-        )
+        is_https = self._resolver.client_scheme(facts) == "https"
         try:
             return self._visits.visit_for_request(VisitRequest(facts, client_address, is_https, framework))
         except Exception as error:  # of a visit store that is down: the request counts all the same
@@ -308,8 +315,9 @@ class RequestTracker:
                 attributes[names.VIEW_ARGUMENT_PREFIX + name] = _argument_text(value)
         if self._policy.keeps_everything:
             attributes[names.PEER_ADDRESS] = facts.peer_address
-            if facts.forwarded_for:
-                attributes[names.FORWARDED_FOR] = bounded(facts.forwarded_for, names.MAX_TEXT)
+            claimed = facts.forwarded_for or facts.forwarded
+            if claimed:
+                attributes[names.FORWARDED_FOR] = bounded(claimed, names.MAX_TEXT)
         return attributes
 
     def _identity_attributes(self, tracked: TrackedRequest, answer: Answer) -> dict[str, AttributeValue]:

@@ -6,9 +6,9 @@ import gc
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from flask import Flask
@@ -31,7 +31,6 @@ from otel_usage.wiring import configure
 from tests.benchmarks.measure import quantile
 
 BROWSER = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"
-COOKIE = "otel_usage_visit"
 WARM_UP = 500
 
 
@@ -45,7 +44,9 @@ class Variant:
     usage: str = ""
     """Empty without otel_usage; `discard` throws batches away, anything else is a DSN."""
     request: str = "plain"
-    """`plain`, `returning` (sends the visit cookie back), `proxy` (behind a trusted one), `query`."""
+    """`plain`, `returning` (sends the cookies back), `proxy` (behind one), `query`."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Further settings of otel_usage."""
 
 
 class NoExporter(SpanExporter):
@@ -107,8 +108,7 @@ def set_up_sdk(variant: Variant) -> None:
     trace.set_tracer_provider(provider)
     if not variant.usage:
         return
-    proxies = {"trusted_proxies": "10.0.0.0/8"} if variant.request == "proxy" else {}
-    configure(exporter="none", **proxies)
+    configure(exporter="none", **variant.settings)
     # `configure` knows exporters by name; this is what it does with one.
     provider.sampler = wrap_sampler(root)
     provider.add_span_processor(UsageSpanProcessor(_exporter(variant.usage)))
@@ -133,15 +133,15 @@ def build_environ(client: FlaskClient, request: str) -> dict[str, Any]:
         path += "?utm_source=news&utm_campaign=spring&page=2"
         headers["Referer"] = "https://search.example.org/find?q=shoes"
     if request == "returning":
-        headers["Cookie"] = f"theme=dark; {COOKIE}={_fresh_cookie(client, headers)}"
+        headers["Cookie"] = "; ".join(["theme=dark", *_fresh_cookies(client, headers)])
     return EnvironBuilder(path, headers=Headers(headers), environ_base={"REMOTE_ADDR": peer}).get_environ()
 
 
-def _fresh_cookie(client: FlaskClient, headers: dict[str, str]) -> str:
-    for value in client.get("/item/7", headers=headers).headers.getlist("Set-Cookie"):
-        if value.startswith(COOKIE + "="):
-            return value.partition("=")[2].partition(";")[0]
-    return "none"
+def _fresh_cookies(client: FlaskClient, headers: dict[str, str]) -> list[str]:
+    """Return the cookies that a first visit gets, as a browser sends them back."""
+    answer = client.get("/item/7", headers=headers)
+    cookies = [value.partition(";")[0] for value in answer.headers.getlist("Set-Cookie")]
+    return cookies or ["none=none"]
 
 
 @contextmanager

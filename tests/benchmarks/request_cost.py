@@ -28,7 +28,7 @@ VARIANTS: Mapping[str, tuple[Variant, str]] = {
     ),
     "contrib + BSP, behind a proxy": (dataclasses.replace(CONTRIB, request="proxy"), ""),
     "+ otel_usage, new, trusted proxy": (
-        dataclasses.replace(USAGE, request="proxy"),
+        dataclasses.replace(USAGE, request="proxy", settings={"trusted_proxies": "10.0.0.0/8"}),
         "contrib + BSP, behind a proxy",
     ),
     "contrib + BSP, query and referrer": (dataclasses.replace(CONTRIB, request="query"), ""),
