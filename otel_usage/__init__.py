@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from otel_usage.instrumentation.api import object_viewed as object_viewed
     from otel_usage.instrumentation.api import reached as reached
     from otel_usage.instrumentation.api import track as track
+    from otel_usage.instrumentation.api import visit_ticket as visit_ticket
     from otel_usage.pipeline.exporters.clickhouse import ClickHouseSpanExporter as ClickHouseSpanExporter
     from otel_usage.pipeline.processor import UsageSpanProcessor as UsageSpanProcessor
     from otel_usage.visits.manager import BaseVisitManager as BaseVisitManager
@@ -34,6 +35,7 @@ _MODULE_BY_NAME = {
     "object_viewed": "otel_usage.instrumentation.api",
     "reached": "otel_usage.instrumentation.api",
     "track": "otel_usage.instrumentation.api",
+    "visit_ticket": "otel_usage.instrumentation.api",
 }
 
 __all__ = sorted([*_MODULE_BY_NAME, "__version__"])

@@ -31,6 +31,21 @@ def current_visit() -> Visit | None:
         return None
 
 
+def visit_ticket() -> str:
+    """Return what a form or a link carries to continue the visit of a client that takes no cookie.
+
+    It belongs into a parameter of the name that `OTEL_USAGE_FORM_NAME` has, and only into pages for this one
+    visitor: who has the ticket has the visit. Empty outside of a visit, and when `OTEL_USAGE_VISIT_SOURCES`
+    does not have `form`.
+    """
+    try:
+        tracked = current_request()
+        return tracked.visit_ticket() if tracked is not None else ""
+    except Exception as error:
+        report_error(error)
+        return ""
+
+
 @never_raises
 def track(name: str, **properties: object) -> None:
     """Record an event of the app's own.

@@ -160,7 +160,12 @@ class BaseVisitManager:
         return self._open(request, visitor, now)
 
     def ticket_for(self, visit: Visit) -> str:
-        """Return a ticket of the visit, for a form or a link of a client that takes no cookie."""
+        """Return a ticket of the visit, for a form or a link of a client that takes no cookie.
+
+        Empty when no source would read it back: who has a ticket has the visit, so none is given out for nothing.
+        """
+        if "form" not in self.settings.visit_sources:
+            return ""
         return self._tickets.write(
             bytes.fromhex(visit.visitor_id), bytes.fromhex(visit.key), visit.started_ms, self.clock_ms()
         )
