@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from otel_usage.pipeline.exporters.clickhouse import ClickHouseSpanExporter as ClickHouseSpanExporter
     from otel_usage.pipeline.processor import UsageSpanProcessor as UsageSpanProcessor
     from otel_usage.visits.manager import BaseVisitManager as BaseVisitManager
+    from otel_usage.visits.plugins import disable_visit_plugin as disable_visit_plugin
+    from otel_usage.visits.plugins import enable_visit_plugin as enable_visit_plugin
     from otel_usage.visits.visit import Visit as Visit
     from otel_usage.wiring import configure as configure
 
@@ -31,6 +33,8 @@ _MODULE_BY_NAME = {
     "Visit": "otel_usage.visits.visit",
     "configure": "otel_usage.wiring",
     "current_visit": "otel_usage.instrumentation.api",
+    "disable_visit_plugin": "otel_usage.visits.plugins",
+    "enable_visit_plugin": "otel_usage.visits.plugins",
     "increment": "otel_usage.instrumentation.api",
     "object_viewed": "otel_usage.instrumentation.api",
     "reached": "otel_usage.instrumentation.api",

@@ -33,6 +33,7 @@ from otel_usage.settings import Settings
 from otel_usage.visits.keys import prepare_generated_secret
 from otel_usage.visits.loading import find_visit_manager
 from otel_usage.visits.manager import BaseVisitManager
+from otel_usage.visits.plugins import visit_plugins
 
 logger = logging.getLogger(__name__)
 
@@ -173,6 +174,8 @@ def _set_up(arguments: Mapping[str, object]) -> bool:
     _prepare_processor(settings)
     atexit.register(shut_down)
     _flush_on_sigterm()
+    # Last, because what a plug-in's module calls of ours while it is imported finds all the rest in place.
+    visit_plugins.load_entry_points()
     return True
 
 

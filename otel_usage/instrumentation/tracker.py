@@ -30,9 +30,10 @@ from otel_usage.instrumentation.redaction import (
     redact_url,
     secret_parameters,
 )
-from otel_usage.model import AttributeValue, RequestFacts
+from otel_usage.model import Attributes, AttributeValue, RequestFacts
 from otel_usage.visits.keys import SecretSource
 from otel_usage.visits.manager import BaseVisitManager, FrameworkRequest, VisitRequest, VisitState
+from otel_usage.visits.plugins import visit_plugins
 from otel_usage.visits.visit import Visit
 from otel_usage.wiring import Runtime
 
@@ -83,6 +84,7 @@ class TrackedRequest:
         "inherited",
         "is_finished",
         "is_left_at_close",
+        "plugin_attributes",
         "span",
         "start_ns",
         "state",
@@ -110,6 +112,8 @@ class TrackedRequest:
         self.is_left_at_close = False
         """The body is a stream: the request is current until the server closes it."""
         self.inherited: dict[str, AttributeValue] = {}
+        self.plugin_attributes: Attributes = {}
+        """What plug-ins add to the request's own span."""
         self.span: Span | None = None
 
     @property
@@ -217,6 +221,8 @@ class RequestTracker:
         state = self._visit_of(facts, address, framework)
         tracked = TrackedRequest(facts, start_ns, address, state, self.runtime.tracer, self._visits)
         _current_request.set(tracked)
+        if state is not None and visit_plugins.enabled:
+            self._run_plugins(tracked, state.visit)
         return tracked
 
     def finish(self, tracked: TrackedRequest, answer: Answer, span: Span | None) -> str:
@@ -239,6 +245,8 @@ class RequestTracker:
 
     def _annotate(self, tracked: TrackedRequest, answer: Answer, span: Span | None) -> None:
         attributes = self._request_attributes(tracked, answer)
+        if tracked.plugin_attributes:
+            attributes = {**tracked.plugin_attributes, **attributes}
         for event in tracked.collected:
             if event.name in _SHOWN_ON_REQUEST:
                 attributes.update(event.attributes)
@@ -254,6 +262,16 @@ class RequestTracker:
         """Forget the request; what runs next in this thread belongs to another one."""
         if _current_request.get() is tracked:
             _current_request.set(None)
+
+    def _run_plugins(self, tracked: TrackedRequest, visit: Visit) -> None:
+        try:
+            tracked.plugin_attributes = visit_plugins.run(visit)
+        except Exception as error:
+            report_error(error)
+        except BaseException:
+            # The server ends the worker, or the request: nobody will leave what `begin` has not returned.
+            self.leave(tracked)
+            raise
 
     def _reason_to_filter(self, path: str) -> str:
         for pattern in self._excluded:
