@@ -358,6 +358,12 @@ class Settings:
         settings, errors = cls.load_with_errors(environ, **arguments)
         for error in errors:
             logger.error("%s. Going on with the default.", error)
+        environ = os.environ if environ is None else environ
+        is_given = bool(arguments.get("dsn") or environ.get(env_name("dsn")))
+        if is_given and settings.dsn is None and settings.exporter is None:
+            # The default without a DSN would send the events to whoever listens on this computer.
+            logger.error("Without that DSN usage events are not stored.")
+            settings = dataclasses.replace(settings, exporter="none")
         return settings
 
     @property

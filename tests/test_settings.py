@@ -351,3 +351,22 @@ def test_our_own_endpoint_goes_before_the_sdks() -> None:
     environ = {"OTEL_USAGE_OTLP_ENDPOINT": "http://mine:1/", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://theirs:2"}
 
     assert Settings.load(environ).resolved_otlp_endpoint(environ) == "http://mine:1"
+
+
+@pytest.mark.parametrize("given", [{"dsn": "bogus"}, {"OTEL_USAGE_DSN": "mysql://x"}])
+def test_a_dsn_that_cannot_be_used_sends_the_events_nowhere_else(
+    given: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    environ = {name: text for name, text in given.items() if name.startswith("OTEL_")}
+    arguments = {name: text for name, text in given.items() if name not in environ}
+
+    settings = Settings.load_or_default(environ, **arguments)
+
+    assert settings.exporter_name == "none"
+    assert caplog.messages[-1] == "Without that DSN usage events are not stored."
+
+
+def test_a_dsn_that_cannot_be_used_does_not_touch_an_exporter_that_was_named() -> None:
+    environ = {"OTEL_USAGE_DSN": "bogus", "OTEL_USAGE_EXPORTER": "console"}
+
+    assert Settings.load_or_default(environ).exporter_name == "console"

@@ -242,7 +242,9 @@ def _map(prefix: str) -> Reader:
             return [
                 {
                     short: value
-                    if (value := attributes[key]).__class__ is str and len(value) <= _SHORT and value.isascii()
+                    if (value := attributes[key]).__class__ is str
+                    and len(value) <= _SHORT
+                    and value.isascii()
                     else to_text(value, names.MAX_TEXT)
                     for key, short in short_names.items()
                     if key in attributes

@@ -49,6 +49,8 @@ class Sender:
         self._failure_log = failure_log
         self._batches: Queue[Batch | None] = Queue(maxsize=1)
         self._has_given_up = False
+        self._is_failing = False
+        self._recovery_log = LogThrottle()
         self._thread = threading.Thread(target=self._run, name="otel-usage-sender", daemon=True)
 
     def start(self) -> None:
@@ -105,6 +107,7 @@ class Sender:
                     # One failed attempt is enough for everything that waits.
                     self._has_given_up = True
                     break
+                self._is_failing = True
                 self._failure_log.log(
                     logger,
                     logging.WARNING,
@@ -116,6 +119,10 @@ class Sender:
                 )
             else:
                 self._accounting.settle_stored(count)
+                if self._is_failing:
+                    self._is_failing = False
+                    # As loud as the trouble, or whoever reads the log believes that it lasts.
+                    self._recovery_log.log(logger, logging.WARNING, "Usage events are sent again")
                 return
             # Jitter, so that the workers of a cluster do not all come back in the same second.
             self._stopping.wait(delay_seconds * random.uniform(0.8, 1.2))  # noqa: S311

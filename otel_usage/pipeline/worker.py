@@ -145,7 +145,7 @@ class BatchWorker:
         # What is under way may still arrive, but nobody will know.
         left = self._dropped_by_shut_down() - dropped_before + self._in_flight
         if left:
-            logger.warning("Shutting down with %d usage events that could not be sent", left)
+            logger.warning("Shutting down with %d usage events that could not be sent and are lost", left)
 
     def _dropped_by_shut_down(self) -> int:
         return self._accounting.snapshot().dropped.get("shut_down", 0)

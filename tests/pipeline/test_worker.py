@@ -313,7 +313,7 @@ def test_shutting_down_with_a_dead_receiver_tries_once_more_and_counts_the_rest(
 
     assert time.monotonic() - started < 5
     assert pipeline.accounting.snapshot() == AccountingSnapshot(35, 0, 0, {}, {}, {"shut_down": 35})
-    assert caplog.messages[-1] == "Shutting down with 35 usage events that could not be sent"
+    assert caplog.messages[-1] == "Shutting down with 35 usage events that could not be sent and are lost"
 
 
 def test_shutting_down_does_not_wait_for_a_receiver_that_hangs(caplog: pytest.LogCaptureFixture) -> None:
@@ -329,7 +329,7 @@ def test_shutting_down_does_not_wait_for_a_receiver_that_hangs(caplog: pytest.Lo
     snapshot = pipeline.accounting.snapshot()
     assert snapshot.waiting + snapshot.dropped.get("shut_down", 0) == 25
     assert snapshot.waiting >= 10
-    assert caplog.messages[-1] == "Shutting down with 25 usage events that could not be sent"
+    assert caplog.messages[-1] == "Shutting down with 25 usage events that could not be sent and are lost"
     blocking.go_on.set()
 
 
@@ -522,7 +522,7 @@ over.set()
     )
 
 
-def test_an_outage_is_logged_once_without_what_clients_sent(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_outage_and_its_end_are_logged_once_without_what_clients_sent(caplog: pytest.LogCaptureFixture) -> None:
     def fail(attempt: int) -> None:
         if attempt <= 20:
             raise DeliveryError("no answer from ClickHouse")
@@ -535,5 +535,6 @@ def test_an_outage_is_logged_once_without_what_clients_sent(caplog: pytest.LogCa
         (
             logging.WARNING,
             "Could not send 3 usage events, trying again in 0.0 s; 3 events wait: no answer from ClickHouse",
-        )
+        ),
+        (logging.WARNING, "Usage events are sent again"),
     ]

@@ -63,7 +63,7 @@ class ClickHouseSpanExporter(SpanExporter):
                 "ClickHouseSpanExporter has no DSN. Pass dsn= or set OTEL_USAGE_DSN, "
                 "for example to http://localhost:8123/otel_usage"
             )
-        parse_dsn(dsn)  # raises here, where somebody reads it, rather than at each batch
+        self._place = repr(parse_dsn(dsn))  # raises here, where somebody reads it, rather than at each batch
         self._dsn = dsn
         self._make_events = EventMaker(funnels)
         self._export_timeout_seconds = export_timeout_seconds
@@ -89,10 +89,12 @@ class ClickHouseSpanExporter(SpanExporter):
         except ClickHouseUnavailable as error:
             self.close()
             if error.code in MISSING_SCHEMA_CODES:
-                raise DeliveryError("the schema is missing or old. Run: otel-usage migrate") from error
-            raise DeliveryError(_without_data(error)) from error
+                raise DeliveryError(
+                    f"the schema is missing or old in {self._place}. Run: otel-usage migrate"
+                ) from error
+            raise DeliveryError(self._without_data(error)) from error
         except ClickHouseError as error:
-            raise RejectedBatch(_without_data(error)) from error
+            raise RejectedBatch(self._without_data(error)) from error
 
     def set_aside(self, batch: Batch, reason: str) -> None:
         """Insert the batch's events into `rejected_events`."""
@@ -112,7 +114,7 @@ class ClickHouseSpanExporter(SpanExporter):
                 token=f"{batch.token}-rejected",
             )
         except ClickHouseError as error:
-            raise DeliveryError(_without_data(error)) from error
+            raise DeliveryError(self._without_data(error)) from error
 
     def close(self) -> None:
         """Give back the connections; the next batch opens new ones."""
@@ -120,6 +122,10 @@ class ClickHouseSpanExporter(SpanExporter):
         # A forked child leaves its parent's sockets alone.
         if client is not None and self._client_pid == os.getpid():
             client.close()
+
+    def _without_data(self, error: ClickHouseError) -> str:
+        """Return what may be logged of an error: ClickHouse quotes values in its texts."""
+        return f"ClickHouse error {error.code}" if error.code is not None else f"no answer from {self._place}"
 
     def _connection(self) -> ClickHouse:
         if self._client is None or self._client_pid != os.getpid():
@@ -176,8 +182,3 @@ class ClickHouseSpanExporter(SpanExporter):
                     raise
             time.sleep(delay_seconds)
             delay_seconds *= 2
-
-
-def _without_data(error: ClickHouseError) -> str:
-    """Return what may be logged of an error: ClickHouse quotes values in its texts."""
-    return f"ClickHouse error {error.code}" if error.code is not None else "no answer from ClickHouse"
