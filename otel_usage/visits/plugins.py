@@ -11,9 +11,10 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import entry_points
 from itertools import islice
+from types import BuiltinMethodType, MethodType
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from opentelemetry import context as otel_context
@@ -37,14 +38,26 @@ FAILURES_IN_A_ROW = 10
 PAUSE_SECONDS = 60.0
 """After the pause it gets one request to show that it works again."""
 
+_BOUND_METHODS = (MethodType, BuiltinMethodType)
+
 _Call: TypeAlias = Callable[[Visit], object]
 
 
-class VisitPlugin(Protocol):
-    """An object that `enable_visit_plugin` takes. It may have `new_visit(visit)` too."""
+class RequestPlugin(Protocol):
+    """A plug-in that is told of every request. It may have `new_visit` too."""
 
     def record_request(self, visit: Visit, /) -> object:
         """Take note of a request; a mapping that is returned becomes properties of its event."""
+
+
+class NewVisitPlugin(Protocol):
+    """A plug-in that is told of new visits."""
+
+    def new_visit(self, visit: Visit, /) -> object:
+        """Take note of the request that opened a visit; a mapping that is returned becomes properties of its event."""
+
+
+VisitPlugin: TypeAlias = RequestPlugin | NewVisitPlugin | _Call | type
 
 
 class PluginCounts(NamedTuple):
@@ -248,7 +261,7 @@ visit_plugins = PluginRegistry()
 """Those of this process."""
 
 
-def enable_visit_plugin(plugin: VisitPlugin | _Call) -> None:
+def enable_visit_plugin(plugin: VisitPlugin) -> None:
     """Have a plug-in called at the start of each tracked request that has a visit. Never raises.
 
     Plug-ins are called in the order in which they were enabled, after those that installed packages register.
@@ -262,7 +275,7 @@ def enable_visit_plugin(plugin: VisitPlugin | _Call) -> None:
     visit_plugins.enable(plugin)
 
 
-def disable_visit_plugin(plugin: VisitPlugin | _Call) -> None:
+def disable_visit_plugin(plugin: VisitPlugin) -> None:
     """Stop calling a plug-in, told by identity; one that is not enabled changes nothing. Never raises."""
     visit_plugins.disable(plugin)
 
@@ -272,12 +285,19 @@ def plugin_counts() -> list[PluginCounts]:
     return visit_plugins.counts()
 
 
-def _holds(plugins: tuple[_EnabledPlugin, ...] | list[_EnabledPlugin], given: object) -> bool:
-    return any(plugin.given is given for plugin in plugins)
+def _holds(plugins: Iterable[_EnabledPlugin], given: object) -> bool:
+    return any(_is_same(plugin.given, given) for plugin in plugins)
 
 
-def _without(plugins: tuple[_EnabledPlugin, ...], given: object) -> tuple[_EnabledPlugin, ...]:
-    return tuple(plugin for plugin in plugins if plugin.given is not given)
+def _without(plugins: Iterable[_EnabledPlugin], given: object) -> tuple[_EnabledPlugin, ...]:
+    return tuple(plugin for plugin in plugins if not _is_same(plugin.given, given))
+
+
+def _is_same(one: object, other: object) -> bool:
+    # A bound method is a new object each time it is asked for; two are equal when they are bound to the same one.
+    if isinstance(one, _BOUND_METHODS) and isinstance(other, _BOUND_METHODS):
+        return one == other
+    return one is other
 
 
 def _name_of(plugin: object) -> str:
@@ -285,7 +305,9 @@ def _name_of(plugin: object) -> str:
     if inspect.ismodule(plugin):
         return to_text(plugin.__name__, names.MAX_NAME)
     named: Any = plugin if inspect.isroutine(plugin) or inspect.isclass(plugin) else type(plugin)
-    return to_text(f"{named.__module__}.{named.__qualname__}", names.MAX_NAME)
+    # Methods of built-in types have no module.
+    module = getattr(named, "__module__", None)
+    return to_text(f"{module}.{named.__qualname__}" if module else named.__qualname__, names.MAX_NAME)
 
 
 def _calls_of(plugin: object) -> tuple[tuple[_Call, ...], tuple[_Call, ...]]:
