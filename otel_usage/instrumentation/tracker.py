@@ -30,6 +30,7 @@ from otel_usage.instrumentation.redaction import (
     redact_url,
     secret_parameters,
 )
+from otel_usage.instrumentation.span_attributes import set_attributes
 from otel_usage.model import Attributes, AttributeValue, RequestFacts
 from otel_usage.visits.keys import SecretSource
 from otel_usage.visits.manager import BaseVisitManager, FrameworkRequest, VisitRequest, VisitState
@@ -254,7 +255,7 @@ class RequestTracker:
             self._make_request_span(tracked, answer, attributes)
         else:
             self._hide_what_others_wrote(span, attributes)
-            span.set_attributes(attributes)
+            set_attributes(span, attributes)
             tracked.span = span
         tracked.make_collected_spans()
 
@@ -367,7 +368,7 @@ class RequestTracker:
                     attributes[name] = attributes[names.CLIENT_ADDRESS]
             for name in _CAPTURED_ADDRESSES:
                 if name in present:
-                    attributes[name] = [REDACTED]
+                    attributes[name] = (REDACTED,)
         # Short of a secret in it, the URL that others wrote is the one that we keep, and may stay.
         if names.QUERY in attributes:
             for name in _OLD_NAMES_OF_URL:
