@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
+from otel_usage.data_directory import data_path
 from otel_usage.server.serve import DEFAULT_MAX_BODY_BYTES, ServeOptions, serve
 
 
 def main() -> int:
     """Read the options and serve."""
     parser = argparse.ArgumentParser(prog="python -m otel_usage.server")
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=data_path, required=True)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--http-port", type=int, default=8123)
     parser.add_argument("--otlp-port", type=int, default=4318)

@@ -6,11 +6,16 @@ page's Origin, or another site's name as Host after DNS rebinding; both are refu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from otel_usage.errors import SettingError
+
+_HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?", re.IGNORECASE)
 
 
 class AccessCheck:
@@ -57,6 +62,19 @@ class AccessCheck:
         return ""
 
 
+def check_allowed_host(host: str) -> None:
+    """Refuse what can never stand in a Host header.
+
+    Raises:
+        SettingError: it is no name or address, with or without a port.
+    """
+    name = host_name(f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host)
+    if not (_HOST_NAME.fullmatch(name) or _is_address(name)):
+        raise SettingError(
+            f"--allow-host is {host[:100]!r}, expected a name such as usage.example.org or usage.example.org:8123"
+        )
+
+
 def host_name(host: str) -> str:
     """Return the name in a Host header without its port; empty when it is none."""
     try:
@@ -73,8 +91,12 @@ def is_loopback_name(name: str) -> bool:
     """Return whether a name or address can only mean this machine."""
     if name == "localhost" or name.endswith(".localhost"):
         return True
+    return _is_address(name) and ip_address(name).is_loopback
+
+
+def _is_address(name: str) -> bool:
     try:
-        address = ip_address(name)
+        ip_address(name)
     except ValueError:
         return False
-    return address.is_loopback
+    return True

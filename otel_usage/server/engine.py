@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
 import os
 import re
@@ -12,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+from otel_usage.data_directory import check_ownership, holder_of, mark
 from otel_usage.errors import OtelUsageError
 from otel_usage.server.engine_config import write_config
 from otel_usage.server.private_directory import PrivateDirectory
@@ -94,6 +93,7 @@ class Engine:
         data: the data directory, which is created; absolute.
 
     Raises:
+        SettingError: the directory holds what is not ours.
         OtelUsageError: the directory cannot be used; one line that says why and what to do.
     """
 
@@ -195,28 +195,13 @@ def _prepare_directory(data: Path) -> None:
         raise OtelUsageError(
             f"Cannot write into the data directory {data}: no permission. Choose another with --data"
         )
-    holder = _holder_of(data)
+    check_ownership(data)
+    holder = holder_of(data)
     if holder:
         raise OtelUsageError(
             f"The data directory {data} is in use by {holder}. Stop that one, or choose another directory with --data"
         )
-
-
-def _holder_of(data: Path) -> str:
-    """Return who has the engine open on this directory: the engine locks its file `status` and writes its pid in."""
-    try:
-        with (data / "status").open("rb") as status:
-            fcntl.flock(status, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return ""
-    except OSError as error:
-        if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN):
-            raise OtelUsageError(
-                f"Cannot read {data / 'status'}: {_reason(error)}. See the owner of that file"
-            ) from None
-        found = re.search(rb"PID: (\d+)", (data / "status").read_bytes())
-        return f"process {found.group(1).decode()}" if found else "another process"
-    return ""
+    mark(data)
 
 
 def _reason(error: OSError) -> str:

@@ -3,40 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import gc
 import os
 import shlex
 import signal
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
-import uvicorn
 from starlette.types import ASGIApp
 
 from otel_usage.clickhouse import connect
-from otel_usage.errors import OtelUsageError
+from otel_usage.errors import SettingError
 from otel_usage.schema import migrate
-from otel_usage.server.access import AccessCheck, is_loopback_name
+from otel_usage.server.access import AccessCheck, check_allowed_host, is_loopback_name
 from otel_usage.server.bodies import BodyReader
 from otel_usage.server.clickhouse_http import DEFAULT_DATABASE, ClickHouseHttp
 from otel_usage.server.engine import Engine
 from otel_usage.server.otlp import OtlpReceiver
+from otel_usage.server.port import Port, is_wildcard
 from otel_usage.server.serve import ServeOptions
 from otel_usage.server.sessions import Sessions
 from otel_usage.server.sql_guard import SqlGuard
 
 _ENGINE_THREADS = 8
 _OTLP_THREADS = 2
-_MAX_CONNECTIONS = 512
-_MAX_HEAD_BYTES = 262_144
-"""Longest request line and headers: a statement may stand in the URL."""
 _FINISH_SECONDS = 20
 """How long running statements may take after the signal, before they are cancelled."""
-_SHUTDOWN_SECONDS = 30
-"""How long a client may take to send and read, before its connection is cut."""
 
 
 class Server:
@@ -47,19 +39,20 @@ class Server:
         on_ready: gets the line that tells the addresses, once everything answers.
 
     Raises:
+        SettingError: the options do not fit together, or the data directory holds what is not ours.
         OtelUsageError: a port or the data directory cannot be used; one line that says why and what to do.
     """
 
     def __init__(self, options: ServeOptions, on_ready: Callable[[str], None]) -> None:
         self._on_ready = on_ready
         self._options = options
-        self._data = options.data.absolute()
+        self._data = options.data.resolve()
+        _check(options)
         # The ports first: opening the engine takes longer and writes. Nothing is undone after a failure, because
         # the process ends.
-        self._http_socket = _bind(options.host, options.http_port, "--http-port")
-        self._otlp_socket = _bind(options.host, options.otlp_port, "--otlp-port")
-        self._http_url, self._otlp_url = _url(self._http_socket), _url(self._otlp_socket)
-        self._dsn = f"{self._http_url}/{DEFAULT_DATABASE}"
+        self._http = Port(options.host, options.http_port, "--http-port")
+        self._otlp = Port(options.host, options.otlp_port, "--otlp-port")
+        self._dsn = f"{self._http.url}/{DEFAULT_DATABASE}"
         self._engine = Engine(self._data)
         self._engine_threads = ThreadPoolExecutor(_ENGINE_THREADS, "engine")
         self._otlp_threads = ThreadPoolExecutor(_OTLP_THREADS, "otlp")
@@ -68,7 +61,7 @@ class Server:
         """Serve until a signal comes.
 
         Raises:
-            OtelUsageError: the schema could not be brought up to date.
+            OtelUsageError: the schema could not be brought up to date, or a port does not listen, or no more.
         """
         self._stop = asyncio.Event()
         self._handle_signals()
@@ -79,20 +72,18 @@ class Server:
         reader = BodyReader(options.max_body_bytes)
         clickhouse = ClickHouseHttp(self._engine, guard, sessions, self._engine_threads, reader)
         receiver = OtlpReceiver(self._dsn, self._otlp_threads, reader)
-        http = self._start(clickhouse.app, self._http_socket)
         try:
-            await http.answering()
+            await self._start(self._http, clickhouse.app)
             await asyncio.to_thread(self._migrate)
-            otlp = self._start(receiver.app, self._otlp_socket)
-            await otlp.answering()
+            await self._start(self._otlp, receiver.app)
             _spare_garbage_collection()
             self._on_ready(self._ready_line())
-            await self._stop.wait()
-            # The receiver first: what it has accepted goes through the other port.
-            await self._finish(otlp)
+            await self._until_stopped()
         finally:
+            # The receiver first: what it has accepted goes through the other port.
+            await self._finish(self._otlp)
             receiver.close()
-            await self._finish(http)
+            await self._finish(self._http)
             self._otlp_threads.shutdown()
             self._engine_threads.shutdown()
             sessions.close()
@@ -121,13 +112,28 @@ class Server:
         finally:
             client.close()
 
-    def _start(self, app: ASGIApp, listener: socket.socket) -> _Port:
+    async def _start(self, port: Port, app: ASGIApp) -> None:
         allowed = self._options.allowed_hosts
-        if not _is_wildcard(self._options.host):
+        if not is_wildcard(self._options.host):
             allowed = (*allowed, self._options.host)
-        return _Port(AccessCheck(app, allowed), listener)
+        await port.start(AccessCheck(app, allowed))
 
-    async def _finish(self, port: _Port) -> None:
+    async def _until_stopped(self) -> None:
+        """Return after a signal.
+
+        Raises:
+            OtelUsageError: a port has ended by itself.
+        """
+        stopping = asyncio.create_task(self._stop.wait())
+        ends = {asyncio.create_task(port.ended()): port for port in (self._http, self._otlp)}
+        await asyncio.wait([stopping, *ends], return_when=asyncio.FIRST_COMPLETED)
+        for task in (stopping, *ends):
+            task.cancel()
+        for task, port in ends.items():
+            if task.done() and not self._stop.is_set():
+                raise port.failure()
+
+    async def _finish(self, port: Port) -> None:
         """Let a port answer what it has accepted; what takes too long is cancelled and answered with an error."""
         finishing = asyncio.create_task(port.finish())
         await asyncio.wait([finishing], timeout=_FINISH_SECONDS)
@@ -138,45 +144,17 @@ class Server:
     def _ready_line(self) -> str:
         reach = "loopback only" if is_loopback_name(self._options.host) else "open to all who reach this host"
         data = shlex.quote(str(self._data))
-        return f"ready http={self._http_url} otlp={self._otlp_url} data={data} dsn={self._dsn} ({reach})"
+        return f"ready http={self._http.url} otlp={self._otlp.url} data={data} dsn={self._dsn} ({reach})"
 
 
-class _UvicornServer(uvicorn.Server):
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to `Server`, which stops several ports in order."""
-        yield
-
-
-class _Port:
-    """One listening port, from its start on."""
-
-    def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
-        config = uvicorn.Config(
-            app,
-            http="h11",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
-            limit_concurrency=_MAX_CONNECTIONS,
-            timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+def _check(options: ServeOptions) -> None:
+    """Refuse options that can never work, before anything is opened."""
+    for host in options.allowed_hosts:
+        check_allowed_host(host)
+    if options.http_port and options.http_port == options.otlp_port:
+        raise SettingError(
+            f"--http-port and --otlp-port are both {options.http_port}. Choose another port with --otlp-port"
         )
-        self._server = _UvicornServer(config)
-        self._task = asyncio.create_task(self._server.serve([listener]))
-
-    async def answering(self) -> None:
-        """Return when the port accepts connections."""
-        while not self._server.started and not self._task.done():
-            await asyncio.sleep(0.001)
-
-    async def finish(self) -> None:
-        """Accept nothing more, and return when all requests are answered."""
-        self._server.should_exit = True
-        await self._task
 
 
 def _spare_garbage_collection() -> None:
@@ -187,34 +165,3 @@ def _spare_garbage_collection() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
-
-
-def _bind(host: str, port: int, option: str) -> socket.socket:
-    """Return a bound socket that does not listen yet."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol is named because asyncio sets TCP_NODELAY only then; without it each answer takes 44 ms.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-    except (OSError, OverflowError) as error:
-        listener.close()
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
-        is_host = isinstance(error, socket.gaierror) or getattr(error, "errno", None) == errno.EADDRNOTAVAIL
-        cure = (
-            "Choose an address of this computer with --host" if is_host else f"Choose another port with {option}"
-        )
-        raise OtelUsageError(f"Cannot listen on {host}:{port}: {reason}. {cure}") from None
-    return listener
-
-
-def _is_wildcard(host: str) -> bool:
-    return host in ("", "0.0.0.0", "::")  # noqa: S104 - recognised, not bound
-
-
-def _url(listener: socket.socket) -> str:
-    """Return where a client on this machine reaches the socket."""
-    host, port = listener.getsockname()[:2]
-    if _is_wildcard(host):
-        host = "::1" if ":" in host else "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

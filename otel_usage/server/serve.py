@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from otel_usage.errors import OtelUsageError
+from otel_usage.errors import OtelUsageError, SettingError
 
 DEFAULT_MAX_BODY_BYTES = 128 * 1024 * 1024
 
@@ -39,7 +39,8 @@ def serve(options: ServeOptions) -> int:
     as a shell would.
 
     Returns:
-        The exit code: 0 after a signal, 1 when it could not start, with one line on stderr.
+        The exit code: 0 after a signal; with one line on stderr, 1 when it could not start or a port stopped by
+        itself, and 2 when the options cannot be used.
     """
     try:
         from otel_usage.server.lifecycle import Server
@@ -51,6 +52,8 @@ def serve(options: ServeOptions) -> int:
         asyncio.run(Server(options, _tell).run())
     except ModuleNotFoundError as error:
         return _failed(f"serve needs {error.name}. Install it with: pip install 'otel-usage[serve]'")
+    except SettingError as error:
+        return _failed(str(error), 2)
     except OtelUsageError as error:
         return _failed(str(error))
     except KeyboardInterrupt:
@@ -65,6 +68,6 @@ def _tell(line: str) -> None:
         print(line, flush=True)
 
 
-def _failed(message: str) -> int:
+def _failed(message: str, code: int = 1) -> int:
     print(f"otel-usage: {message}", file=sys.stderr)
-    return 1
+    return code

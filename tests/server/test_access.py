@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from otel_usage.server.access import AccessCheck
+from otel_usage.server.access import AccessCheck, check_allowed_host
 from tests.server.http import send
 from tests.serving import ServeProcess, start_serve
 
@@ -55,6 +55,14 @@ def test_a_loopback_name_is_accepted_as_host(host: str) -> None:
 )
 def test_any_other_name_is_refused_as_host(host: str | None) -> None:
     assert refusal(host).startswith("Host ")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["usage", "usage.example.org", "Usage.Example.org:8123", "my_host", "192.0.2.7:80", "::1", "[::1]:8123"],
+)
+def test_a_name_that_a_request_can_carry_may_be_allowed(name: str) -> None:
+    check_allowed_host(name)
 
 
 def test_two_hosts_are_refused() -> None:

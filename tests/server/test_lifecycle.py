@@ -193,6 +193,90 @@ def test_a_port_in_use_is_named_in_one_line(
     )
 
 
+def test_one_port_for_both_interfaces_is_refused_at_once(tmp_path: Path) -> None:
+    port = str(free_port())
+
+    code, out, err = finished(spawn_serve(tmp_path / "d", "--http-port", port, "--otlp-port", port))
+
+    assert (code, out) == (2, "")
+    assert err == (
+        f"otel-usage: --http-port and --otlp-port are both {port}. Choose another port with --otlp-port\n"
+    )
+    assert not (tmp_path / "d").exists()
+
+
+PROGRAM = """
+import sys
+from otel_usage.server.__main__ import main
+from otel_usage.server import lifecycle, port
+sys.argv[1:] = ["--data", sys.argv[1], "--http-port", "0", "--otlp-port", "0"]
+{fault}
+sys.exit(main())
+"""
+TAKEN_MEANWHILE = """
+import socket
+bind = port.Port.__init__
+def taken(self, *arguments):
+    bind(self, *arguments)
+    if "--otlp-port" in arguments:
+        self.rival = socket.socket()
+        self.rival.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.rival.bind(self._listener.getsockname())
+        self.rival.listen()
+port.Port.__init__ = taken
+"""
+DIES_LATER = """
+tick, count = port._UvicornServer.on_tick, []
+async def dies(self, counter):
+    if counter == 2:
+        raise RuntimeError("no more")
+    return await tick(self, counter)
+port._UvicornServer.on_tick = dies
+"""
+
+
+def run_with(fault: str, data: Path) -> tuple[int, str, str]:
+    run = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(fault=fault), str(data)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return run.returncode, run.stdout, run.stderr
+
+
+def test_it_is_not_ready_when_another_process_took_a_port_meanwhile(tmp_path: Path) -> None:
+    code, out, err = run_with(TAKEN_MEANWHILE, tmp_path)
+
+    assert (code, out) == (1, "")
+    assert err.startswith("otel-usage: Cannot listen on 127.0.0.1:0: address already in use. ")
+    assert err.endswith(" Choose another port with --otlp-port\n")
+
+
+def test_a_port_that_dies_ends_the_process_with_one_line(tmp_path: Path) -> None:
+    code, _, err = run_with(DIES_LATER, tmp_path)
+
+    assert code == 1
+    assert err.startswith("otel-usage: The server at http://127.0.0.1:")
+    assert err.endswith(
+        " has ended by itself (RuntimeError: no more). What was confirmed is stored; start it again\n"
+    )
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["http://foo:1", "foo/bar", "*", "*.example.org", "", "a b", "foo:port"])
+def test_a_host_that_no_request_can_name_is_refused(tmp_path: Path, name: str) -> None:
+    code, out, err = finished(
+        spawn_serve(tmp_path / "d", "--allow-host", name, "--http-port", "0", "--otlp-port", "0")
+    )
+
+    assert (code, out) == (2, "")
+    assert err == (
+        f"otel-usage: --allow-host is {name!r}, expected a name such as usage.example.org or usage.example.org:8123\n"
+    )
+    assert not (tmp_path / "d").exists()
+
+
 @pytest.mark.parametrize("host", ["999.1.1.1", "no.such.host.invalid", "203.0.113.1"])
 def test_a_host_that_is_not_this_computer_is_told_apart_from_a_port(tmp_path: Path, host: str) -> None:
     code, _, err = finished(spawn_serve(tmp_path, "--host", host, "--http-port", "0", "--otlp-port", "0"))
