@@ -23,15 +23,19 @@ class CookieVisitManager(BaseVisitManager):
         """Return None: a key says nothing without its ticket."""
         return None
 
-    def _continue(self, ticket: Ticket, now: int) -> Visit | None:
+    def _continue(self, ticket: Ticket, now: int, is_https: bool) -> VisitState | None:
         if not self._is_fresh(ticket, now):
             return None
-        return Visit(ticket.visit.hex(), False, ticket.visitor.hex(), ticket.started_ms)
+        visit = Visit(ticket.visit.hex(), False, ticket.visitor.hex(), ticket.started_ms)
+        if now - ticket.seen_ms <= self._resend_after_ms:
+            return VisitState(visit)
+        return self._state(visit, now, is_https)
 
     def _open(self, request: VisitRequest, visitor: bytes | None, now: int) -> VisitState:
         key = key_generator.new_key()
         visitor = visitor or key_generator.new_key()
+        visit = Visit(key.hex(), True, visitor.hex(), now)
+        if not self._uses_cookie:
+            return VisitState(visit)
         ticket = self._tickets.write(visitor, key, now, now)
-        return VisitState(
-            Visit(key.hex(), True, visitor.hex(), now), self._cookie.write(ticket, now, request.is_https)
-        )
+        return VisitState(visit, self._cookie.write(ticket, now, request.is_https))

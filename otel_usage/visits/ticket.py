@@ -2,7 +2,7 @@
 
 The text is base64url of 62 bytes without padding: version (1), key id (4), visitor id (16), visit key (16),
 start and last seen (6 each, milliseconds since the epoch), and 13 bytes of keyed BLAKE2b (RFC 7693) over all
-that. Nothing of it comes from the visitor's address or agent.
+that. Nothing of it comes from the visitor's address or agent. Version 2 is a provisional ticket.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from otel_usage.visits.keys import derive_key
 
-_VERSION = b"\x01"
+_STORED, _PROVISIONAL = b"\x01", b"\x02"
 _LAYOUT = Struct("> c 4s 16s 16s 12s 13s")
 """Version, key id, visitor id, visit key, both times, signature."""
 _KEY_ID_LENGTH, _SIGNATURE_LENGTH = 4, 13
@@ -33,6 +33,8 @@ class Ticket(NamedTuple):
     started_ms: int
     seen_ms: int
     is_authentic: bool
+    is_provisional: bool
+    """Written while the visit store was down, which may not know of the visit, or not how long it lasts."""
 
 
 class TicketOffice:
@@ -45,12 +47,16 @@ class TicketOffice:
         self._keyed_hash = blake2b(digest_size=_SIGNATURE_LENGTH, key=key)
         self.key_id = derive_key(secret, "visit cookie key id")[:_KEY_ID_LENGTH]
         """Tells our tickets from those of another service on the same domain, whatever key that one has."""
-        self._head = _VERSION + self.key_id
+        self._head = _STORED + self.key_id
+        self._provisional_head = _PROVISIONAL + self.key_id
 
-    def write(self, visitor: bytes, visit: bytes, started_ms: int, seen_ms: int) -> str:
+    def write(
+        self, visitor: bytes, visit: bytes, started_ms: int, seen_ms: int, is_provisional: bool = False
+    ) -> str:
         """Return a ticket."""
+        head = self._provisional_head if is_provisional else self._head
         # Both times in one number of 12 bytes.
-        signed = self._head + visitor + visit + (started_ms << 48 | seen_ms).to_bytes(12, "big")
+        signed = head + visitor + visit + (started_ms << 48 | seen_ms).to_bytes(12, "big")
         return urlsafe_b64encode(signed + self._sign(signed)).decode("ascii")[:TEXT_LENGTH]
 
     def read(self, text: str) -> Ticket | None:
@@ -64,11 +70,11 @@ class TicketOffice:
         if len(raw) != _LAYOUT.size:
             return None
         version, key_id, visitor, visit, times, signature = _LAYOUT.unpack(raw)
-        if version != _VERSION:
+        if version not in (_STORED, _PROVISIONAL):
             return None
         started_ms, seen_ms = divmod(int.from_bytes(times, "big"), 1 << 48)
         is_authentic = hmac.compare_digest(signature, self._sign(raw[:-_SIGNATURE_LENGTH]))
-        return Ticket(key_id, visitor, visit, started_ms, seen_ms, is_authentic)
+        return Ticket(key_id, visitor, visit, started_ms, seen_ms, is_authentic, version == _PROVISIONAL)
 
     def _sign(self, signed: bytes) -> bytes:
         keyed_hash = self._keyed_hash.copy()

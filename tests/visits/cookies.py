@@ -34,7 +34,9 @@ def build_manager(clock: Clock, secret: str | bytes = SECRET, **settings: object
 def visit(manager: CookieVisitManager, header: str = "", peer: str = "192.0.2.1") -> VisitState:
     """Ask for the visit of a plain HTTP request with this Cookie header."""
     facts = RequestFacts("GET", "http", "shop.example", "/", "", peer, cookie=header)
-    return manager.visit_for_request(VisitRequest(facts))
+    state = manager.visit_for_request(VisitRequest(facts))
+    assert state is not None
+    return state
 
 
 def read(set_cookie: str) -> Morsel[str]:
