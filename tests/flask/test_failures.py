@@ -45,7 +45,7 @@ BREAKABLE: list[tuple[Any, str]] = [
     (tracker.RequestTracker, "leave"),
     (CookieVisitManager, "visit_for_request"),
     (TicketOffice, "write"),
-    (CookieVisitManager, "_tickets_of"),
+    (CookieVisitManager, "_texts_of"),
     (CookieVisitManager, "_open"),
     (AddressResolver, "client_address"),
     (AddressPolicy, "apply"),
