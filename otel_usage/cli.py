@@ -8,9 +8,12 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import closing, nullcontext
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -24,6 +27,11 @@ from otel_usage.reports.output import FORMATS, printable, write_result
 from otel_usage.reports.period import parse_period
 from otel_usage.settings import Settings, describe
 
+if TYPE_CHECKING:
+    from otel_usage.privacy import Selector
+
+_LONG_SECONDS = 3600
+"""How long a statement over all events may take without a word."""
 _DSN_HELP = f"ClickHouse; default: OTEL_USAGE_DSN, else {DEFAULT_DSN}"
 
 
@@ -186,14 +194,117 @@ def doctor(dsn: str | None) -> int:
 )
 def demo(requests: int | None, keep: bool, log: Path | None) -> int:
     """Run a small shop, send it real traffic, print the reports and check every number."""
-    try:
-        from otel_usage.demo.run import DemoOptions, run_demo
-    except ModuleNotFoundError as error:
-        raise OtelUsageError(
-            f"demo needs {error.name}. Install it with: pip install 'otel-usage[demo]'"
-        ) from error
+    from otel_usage.demo.requirements import check_requirements
+
+    check_requirements()
+    from otel_usage.demo.run import DemoOptions, run_demo
 
     return run_demo(DemoOptions(requests=requests, keep=keep, log=log))
+
+
+def _person_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the options that say who is meant, of which one must be given."""
+    for name, metavar, meaning in (
+        ("--address", "IP", "Everything from this client address."),
+        ("--visitor", "ID", "Everything of this visitor: 32 hex digits."),
+        ("--visit", "KEY", "One visit: 32 hex digits."),
+        ("--user", "ID", "Everything of the visits in which this user was signed in."),
+    ):
+        command = click.option(name, metavar=metavar, help=meaning)(command)
+    return command
+
+
+def _selector(options: dict[str, str | None]) -> Selector:
+    from otel_usage.instrumentation.address import AddressPolicy
+    from otel_usage.privacy import parse_selector
+
+    try:
+        selector = parse_selector(**options)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    secret = Settings.load().secret
+    if selector.kind != "address":
+        return selector
+    if not secret:
+        click.echo(
+            "otel-usage: OTEL_USAGE_SECRET is not set here, so addresses that were stored hashed are not found",
+            err=True,
+        )
+        return selector
+    return replace(selector, address_hash=AddressPolicy("hashed", secret).apply(selector.value).hashed)
+
+
+@cli.command()
+@_person_options
+@click.option("--dry-run", is_flag=True, help="Count what would go, and change nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--dsn", help=_DSN_HELP)
+def forget(dry_run: bool, yes: bool, dsn: str | None, **person: str | None) -> int:
+    """Remove a person from every table and state, and count what is left."""
+    from otel_usage.privacy import forget as run_forget
+    from otel_usage.privacy import preview
+
+    selector = _selector(person)
+    if not (dry_run or yes or sys.stdin.isatty()):
+        raise click.UsageError("There is no terminal to ask on: say --yes, or look first with --dry-run")
+    with closing(connect(_dsn_in_force(dsn), receive_timeout_seconds=_LONG_SECONDS)) as client:
+        if not yes:
+            held = preview(client, selector)
+            for line in held.lines():
+                click.echo(line)
+            if dry_run or held.is_empty:
+                return 0
+            if not click.confirm("Remove all of this for ever?"):
+                click.echo("Nothing was removed.")
+                return 1
+        result = run_forget(client, selector)
+    for line in result.lines():
+        click.echo(line)
+    return 0 if result.is_clean else 1
+
+
+@cli.command("export-person")
+@_person_options
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A new file, for you alone; default: stdout.",
+)
+@click.option("--dsn", help=_DSN_HELP)
+def export_person(output: Path | None, dsn: str | None, **person: str | None) -> int:
+    """Write every row that is held of a person, as lines of JSON."""
+    from otel_usage.privacy import export_person as export
+    from otel_usage.privacy import open_private_file
+
+    selector = _selector(person)
+    written = 0
+    with (
+        closing(connect(_dsn_in_force(dsn), receive_timeout_seconds=_LONG_SECONDS)) as client,
+        open_private_file(output) if output else nullcontext(sys.stdout) as file,
+    ):
+        for line in export(client, selector):
+            file.write(f"{line}\n")
+            written += 1
+    if not written:
+        click.echo("otel-usage: nothing is held of this person", err=True)
+    elif output:
+        click.echo(f"otel-usage: {written} rows written", err=True)
+    return 0
+
+
+@cli.command()
+@click.option(
+    "--day", type=click.DateTime(["%Y-%m-%d"]), required=True, metavar="YYYY-MM-DD", help="A day, UTC."
+)
+@click.option("--dsn", help=_DSN_HELP)
+def rebuild(day: datetime, dsn: str | None) -> int:
+    """Make the states of one day anew from its events, each counted once."""
+    from otel_usage.schema.rebuild import rebuild_day
+
+    with closing(connect(_dsn_in_force(dsn), receive_timeout_seconds=_LONG_SECONDS)) as client:
+        for table in rebuild_day(client, day.date()):
+            click.echo(f"{table.name}: {table.before} rows before, {table.after} after")
+    return 0
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -214,8 +325,7 @@ def _run(arguments: list[str]) -> int:
         click.echo(error.format_message(), err=True)
         return 2
     except click.UsageError as error:
-        where = error.ctx.command_path if error.ctx else "otel-usage"
-        return _failed(f"{error.format_message()} (see: {where} --help)", 2, debug)
+        return _failed(f"{error.format_message()} (see: {_command_path(error, arguments)} --help)", 2, debug)
     except click.exceptions.Exit as error:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
@@ -237,6 +347,13 @@ def _run(arguments: list[str]) -> int:
         return 1
     except Exception as error:
         return _failed(f"{type(error).__name__}: {error}. This is a bug; --debug shows where", 1, debug)
+
+
+def _command_path(error: click.UsageError, arguments: list[str]) -> str:
+    if error.ctx is not None:
+        return error.ctx.command_path
+    # An option without its value is found before there is a context.
+    return f"otel-usage {arguments[0]}" if arguments and arguments[0] in cli.commands else "otel-usage"
 
 
 def _failed(message: str, code: int, debug: bool) -> int:

@@ -5,6 +5,7 @@ The driver is imported on the first connection, so that an app that exports else
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import threading
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from otel_usage.dsn import Dsn, parse_dsn
 from otel_usage.errors import ClickHouseError, ClickHouseUnavailable
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
     from clickhouse_connect.driver.query import QueryResult as DriverResult
 
+_STREAM_BYTES = 65_536
 _HTTP_STATUS = re.compile(r"HTTP status (\d{3})")
 _SERVER_VERSION = re.compile(r"\s*\(version [^()]*(\([^()]*\))?[^()]*\)")
 _REASON = re.compile(r"\[Errno -?\d+\] ([^\"')]+)|(timed out)")
@@ -52,6 +54,10 @@ MISSING_SCHEMA_CODES = frozenset({NO_SUCH_COLUMN, UNKNOWN_TABLE, UNKNOWN_DATABAS
 """`otel-usage migrate` mends them."""
 
 _COMPRESSION = "lz4"
+
+INSERTS_HELD = "inserts_held"
+"""Name of the constraint by which `schema/hold.py` keeps inserts waiting for some seconds."""
+_VIOLATED_CONSTRAINT = 469
 
 _EXACTLY_ONCE = {
     # Named on every insert, because an account's profile may say otherwise.
@@ -272,6 +278,42 @@ class ClickHouse:
             query_formats=dict(formats or {}),
         )
 
+    def stream_json(
+        self,
+        sql: str,
+        parameters: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the rows of a query one by one, as ClickHouse's JSON says them; holds some of them at a time.
+
+        Args:
+            sql: one SELECT; values are bound as `{name:Type}`.
+            parameters: value by name.
+            settings: ClickHouse settings of this query, such as `date_time_output_format`.
+        """
+        with _errors_sorted(self.dsn):
+            answer = cast(
+                BinaryIO,
+                self._client.raw_stream(
+                    sql, parameters=dict(parameters or {}), settings=dict(settings or {}), fmt="JSONEachRow"
+                ),
+            )
+        try:
+            rest = b""
+            while True:
+                # Not around the yield: what the caller does with a row is no error of ours.
+                with _errors_sorted(self.dsn):
+                    part = answer.read(_STREAM_BYTES)
+                *lines, rest = (rest + part).split(b"\n")
+                for line in lines:
+                    yield _json_row(line)
+                if not part:
+                    break
+            if rest:
+                yield _json_row(rest)
+        finally:
+            answer.close()
+
     def command(self, sql: str, settings: Mapping[str, Any] | None = None) -> None:
         """Run a statement that returns no rows."""
         with _errors_sorted(self.dsn):
@@ -289,6 +331,18 @@ class ClickHouse:
             "insert_deduplication_token": token,
             "log_comment": f"otel_usage insert {table}",
         }
+
+
+def _json_row(line: bytes) -> dict[str, Any]:
+    try:
+        # ClickHouse's texts are bytes, of which some may be no UTF-8.
+        row = json.loads(line.decode("utf-8", "replace"))
+    except ValueError:
+        row = None
+    if not isinstance(row, dict):
+        # An error in mid-answer comes as text, because the status has been sent.
+        raise ClickHouseUnavailable("ClickHouse broke off in the middle of its answer. Try again")
+    return row
 
 
 @lru_cache(maxsize=64)
@@ -385,7 +439,9 @@ def _sort(error: Exception, code: int | None, is_operational: bool, dsn: Dsn) ->
                 f"{dsn!r} does not answer: {reason[1] or reason[2] if reason else text}"
             )
         return ClickHouseError(text)
-    return ClickHouseUnavailable(text, code) if code in PASSING_CODES else ClickHouseError(text, code)
+    is_held = code == _VIOLATED_CONSTRAINT and f"Constraint `{INSERTS_HELD}`" in text
+    kind = ClickHouseUnavailable if is_held or code in PASSING_CODES else ClickHouseError
+    return kind(text, code)
 
 
 def _clean(error: Exception, dsn: Dsn) -> str:

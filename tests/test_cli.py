@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 import otel_usage
+from otel_usage import attributes as names
 from otel_usage.clickhouse import ClickHouse
+from otel_usage.instrumentation.address import AddressPolicy
 from otel_usage.reports import REPORTS
 from otel_usage.schema import migrate
 from tests.builders import build_event, insert_events
@@ -379,6 +381,99 @@ def test_the_doctor_finds_events_that_a_client_sent_twice(usage: ClickHouse, dsn
 
     assert outcome.code == 1
     assert "events are stored twice on: " in outcome.out.splitlines()[-1]
+
+
+# forget, export-person and rebuild.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        pytest.param(["--user", ""], "--user is '', expected the user's id as `events` has it", id="user"),
+        pytest.param(["--visit", "x"], "--visit is 'x', expected 32 hex digits, as `visits` has them", id="visit"),
+        pytest.param(["--visitor", "0" * 32], f"--visitor is '{'0' * 32}', expected 32 hex digits", id="visitor"),
+        pytest.param(["--address", "here"], "--address is 'here', expected an IPv4 or IPv6 address", id="address"),
+        pytest.param([], "Who? Expected one of: --user ID, --visit KEY, --visitor ID, --address IP", id="nobody"),
+        pytest.param(["--user", "a", "--visit", "b"], "Who? Expected one of: --user ID", id="two"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("command", ["forget", "export-person"])
+def test_a_person_that_nobody_can_be_is_wrong_usage(command: str, arguments: list[str], line: str) -> None:
+    outcome = run(command, *arguments)
+
+    assert outcome.code == 2
+    assert outcome.error_line.startswith(f"otel-usage: {line}")
+
+
+def test_without_a_terminal_nobody_is_forgotten_unless_yes_is_said(usage: ClickHouse, dsn: str) -> None:
+    insert_events(usage, [build_event(user_id="ann")])
+
+    outcome = run("forget", "--user", "ann", "--dsn", dsn)
+
+    assert outcome.code == 2
+    assert "say --yes" in outcome.error_line
+    assert usage.query("SELECT count() FROM events").rows == [(1,)]
+
+
+def test_a_dry_run_counts_and_changes_nothing(usage: ClickHouse, dsn: str) -> None:
+    insert_events(usage, [build_event(user_id="ann")])
+
+    outcome = run("forget", "--user", "ann", "--dry-run", "--dsn", dsn)
+
+    assert (outcome.code, outcome.err) == (0, "")
+    assert ["events", "1", "1"] in [line.split() for line in outcome.out.splitlines()]
+    assert usage.query("SELECT count() FROM events").rows == [(1,)]
+
+
+def test_a_forgotten_person_is_counted_before_and_after(usage: ClickHouse, dsn: str) -> None:
+    insert_events(usage, [build_event(user_id="ann"), build_event()])
+
+    outcome = run("forget", "--user", "ann", "--yes", "--dsn", dsn)
+
+    assert (outcome.code, outcome.err) == (0, "")
+    assert ["events", "1", "0"] in [line.split() for line in outcome.out.splitlines()]
+    assert usage.query("SELECT count() FROM events").rows == [(1,)]
+
+
+def test_a_hashed_address_is_found_with_the_secret(usage: ClickHouse, dsn: str) -> None:
+    hashed = AddressPolicy("hashed", "swordfish").apply("192.0.2.1").hashed
+    insert_events(usage, [build_event()._replace(attributes={names.CLIENT_ADDRESS_HASH: hashed})])
+    command = ("export-person", "--address", "192.0.2.1", "--dsn", dsn)
+
+    without, found = run(*command), run(*command, OTEL_USAGE_SECRET="swordfish")
+
+    assert without.out == ""
+    assert without.err.startswith("otel-usage: OTEL_USAGE_SECRET is not set here")
+    assert json.loads(found.out)["client_address_hash"] == hashed
+
+
+def test_a_person_is_exported_into_a_file_for_its_owner(usage: ClickHouse, dsn: str, tmp_path: Path) -> None:
+    insert_events(usage, [build_event(user_id="ann"), build_event()])
+    path = tmp_path / "ann.jsonl"
+
+    outcome = run("export-person", "--user", "ann", "--output", str(path), "--dsn", dsn)
+
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", "otel-usage: 1 rows written\n")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert json.loads(path.read_text())["user_id"] == "ann"
+
+
+def test_an_export_of_nothing_says_so_and_is_no_failure(dsn: str) -> None:
+    outcome = run("export-person", "--user", "ann", "--dsn", dsn)
+
+    assert (outcome.code, outcome.out) == (0, "")
+    assert outcome.err == "otel-usage: nothing is held of this person\n"
+
+
+def test_a_day_is_rebuilt(usage: ClickHouse, dsn: str) -> None:
+    event = build_event()
+    insert_events(usage, [event])
+    insert_events(usage, [event])
+
+    outcome = run("rebuild", "--day", "2026-03-10", "--dsn", dsn)
+
+    assert (outcome.code, outcome.err) == (0, "")
+    assert usage.query("SELECT requests FROM browsers_daily").rows == [(1,)]
 
 
 # serve.

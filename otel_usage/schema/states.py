@@ -1,0 +1,141 @@
+"""The state tables that views keep of `events`: what each is grouped by, and what it would hold of given events."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from otel_usage.clickhouse import ClickHouse
+from otel_usage.errors import SchemaError
+from otel_usage.schema.migration import load_migrations
+from otel_usage.schema.upgrade import pending
+
+_VIEW = re.compile(r"CREATE MATERIALIZED VIEW IF NOT EXISTS (\w+)")
+_TARGET = re.compile(r" TO (?:`?\w+`?\.)?`?(\w+)`? ")
+_SOURCE = re.compile(r"\bFROM (?:`?\w+`?\.)?`?events`?(?= |$)")
+_SIMPLE = re.compile(r"SimpleAggregateFunction\((\w+), (.*)\)", re.DOTALL)
+_STATE = re.compile(r"AggregateFunction\((\w+)(\([^()]*\))?, .*\)", re.DOTALL)
+_PARTITION_KEY = "toYYYYMM(day)"
+
+
+@dataclass(frozen=True, slots=True)
+class StateTable:
+    """One state table, with the query of the view that fills it."""
+
+    name: str
+    keys: tuple[str, ...]
+    """Columns that it is grouped by, `day` among them."""
+    merges: Mapping[str, str]
+    """The other columns: what merges the values of one key; `state` names the rows."""
+    sums: tuple[str, ...]
+    """Those of them that are plain sums."""
+    counts: tuple[str, ...]
+    """Those of the sums that only grow."""
+    _query: tuple[str, str]
+
+    @property
+    def columns(self) -> str:
+        """All columns, for an INSERT."""
+        return ", ".join((*self.keys, *self.merges))
+
+    @property
+    def key(self) -> str:
+        """The columns of the key as one value."""
+        return f"({', '.join(self.keys)})"
+
+    def of_events(self, source: str) -> str:
+        """Return the query of the view over other rows than those of `events`.
+
+        Args:
+            source: a query in parentheses with the columns of `events`.
+        """
+        return f"{self._query[0]}FROM {source} AS events{self._query[1]}"
+
+    def merged(self, rows: str, where: str = "1") -> str:
+        """Return the query for one row a key, with the results of its states.
+
+        Args:
+            rows: the table, or a query in parentheses with its columns.
+            where: condition on its columns.
+        """
+        keys = ", ".join(f"state.{key} AS {key}" for key in self.keys)
+        values = ", ".join(f"{merge} AS {column}" for column, merge in self.merges.items())
+        group = ", ".join(f"state.{key}" for key in self.keys)
+        return f"SELECT {keys}, {values} FROM {rows} AS state WHERE {where} GROUP BY {group}"
+
+
+def load_states(client: ClickHouse) -> tuple[StateTable, ...]:
+    """Return the state tables of the database, as its views define them.
+
+    Raises:
+        SchemaError: migrations are missing, or a table is not as the migrations make it.
+    """
+    if pending(client):
+        raise SchemaError(f"The schema of '{client.dsn.database}' is old. Run: otel-usage migrate")
+    views = {view for migration in load_migrations() for view in _VIEW.findall(migration.sql)}
+    rows = client.query(
+        "SELECT name, as_select, create_table_query FROM system.tables "
+        "WHERE database = currentDatabase() AND engine = 'MaterializedView' ORDER BY name"
+    ).rows
+    return tuple(_load(client, *row) for row in rows if row[0] in views)
+
+
+def _load(client: ClickHouse, view: str, select: str, definition: str) -> StateTable:
+    target = _TARGET.search(definition)
+    query = _SOURCE.split(select)
+    if target is None or len(query) != 2:
+        raise SchemaError(
+            f"The view '{view}' is not as the migrations make it, expected one that reads events"
+        )
+    name = target[1]
+    columns: dict[str, str] = dict(_column_types(client, name))
+    keys = _keys(client, name)
+    values = {column: type_ for column, type_ in columns.items() if column not in keys}
+    sums = {column: found[2] for column, type_ in values.items() if (found := _sum(type_))}
+    return StateTable(
+        name,
+        keys,
+        {column: _merge(name, column, type_) for column, type_ in values.items()},
+        tuple(sums),
+        tuple(column for column, type_ in sums.items() if type_.startswith("UInt")),
+        (query[0], query[1]),
+    )
+
+
+def _column_types(client: ClickHouse, table: str) -> list[tuple[str, str]]:
+    return [
+        (row[0], row[1])
+        for row in client.query(
+            "SELECT name, type FROM system.columns "
+            "WHERE database = currentDatabase() AND table = {table:String} ORDER BY position",
+            {"table": table},
+        ).rows
+    ]
+
+
+def _keys(client: ClickHouse, table: str) -> tuple[str, ...]:
+    rows = client.query(
+        "SELECT engine, partition_key, sorting_key FROM system.tables "
+        "WHERE database = currentDatabase() AND name = {table:String}",
+        {"table": table},
+    ).rows
+    if [row[:2] for row in rows] != [("AggregatingMergeTree", _PARTITION_KEY)]:
+        raise SchemaError(
+            f"The table '{table}' is not as the migrations make it, expected an AggregatingMergeTree by "
+            f"{_PARTITION_KEY}. Replicated and distributed tables cannot be rebuilt by otel_usage"
+        )
+    return tuple(rows[0][2].split(", "))
+
+
+def _sum(type_: str) -> re.Match[str] | None:
+    found = _SIMPLE.fullmatch(type_)
+    return found if found and found[1] == "sum" else None
+
+
+def _merge(table: str, column: str, type_: str) -> str:
+    if found := _SIMPLE.fullmatch(type_):
+        return f"{found[1]}(state.{column})"
+    if found := _STATE.fullmatch(type_):
+        return f"{found[1]}Merge{found[2] or ''}(state.{column})"
+    raise SchemaError(f"The column '{table}.{column}' is {type_}, expected an aggregate state")
