@@ -122,19 +122,20 @@ class _EnabledPlugin:
             # Nothing wider: a server ends a worker, and cancels a request, by raising through whatever runs.
             except (Exception, GeneratorExit) as error:
                 trouble = trouble or describe_error(error)
-        self._note_turn(trouble, self._clock() - started)
+        self._note_turn(trouble, started, self._clock())
 
-    def _note_turn(self, trouble: str, seconds: float) -> None:
+    def _note_turn(self, trouble: str, started: float, now: float) -> None:
+        seconds = now - started
         is_slow = seconds > SLOW_SECONDS
         is_paused_now = False
         with self._lock:
             self._requests += 1
             self._raised += bool(trouble)
             self._slow += is_slow
-            self._slowest_seconds = max(self._slowest_seconds, seconds)
+            if seconds > self._slowest_seconds:
+                self._slowest_seconds = seconds
             # Not set back by the pause, so that the first failure after it is one too many again.
             self._failures_in_a_row = self._failures_in_a_row + 1 if trouble or is_slow else 0
-            now = self._clock()
             if self._failures_in_a_row >= FAILURES_IN_A_ROW and now >= self._paused_until:
                 self._paused_until = now + PAUSE_SECONDS
                 is_paused_now = True
@@ -337,7 +338,8 @@ def _calls_of(plugin: object) -> tuple[tuple[_Call, ...], tuple[_Call, ...]]:
 
 def _add_properties(properties: dict[str, AttributeValue], result: object) -> None:
     """Add what a call returned, kept as `track()` keeps it; anything but a mapping says nothing."""
-    if not isinstance(result, Mapping):
+    # The usual types first: asking whether something is a mapping takes longer than the rest.
+    if result is None or not (result.__class__ is dict or isinstance(result, Mapping)):
         return
     # Made whole before any of it counts: the texts of somebody else's objects may raise.
     added = {
