@@ -493,11 +493,10 @@ def test_a_directory_that_another_serve_holds_is_one_line(serve: ServeProcess) -
 def test_a_missing_extra_is_named_with_the_line_that_installs_it(
     tmp_path: Path, command: str, extra: str
 ) -> None:
-    # Python looks here first: a package that is not to be had.
-    for name in ("uvicorn", "starlette", "gunicorn", "flask"):
-        (tmp_path / f"{name}.py").write_text(
-            f"raise ModuleNotFoundError(\"No module named '{name}'\", name='{name}')\n"
-        )
+    # Python runs this first: packages that are not to be had.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys; sys.modules.update(dict.fromkeys(('uvicorn', 'starlette', 'gunicorn', 'flask')))"
+    )
 
     outcome = run(command, PYTHONPATH=str(tmp_path))
 

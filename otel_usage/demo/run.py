@@ -68,8 +68,8 @@ def run_demo(options: DemoOptions, console: Console | None = None) -> int:
 
 
 def _run(options: DemoOptions, console: Console, stack: ExitStack) -> int:
-    if options.log is not None:
-        options.log.open("rb").close()  # says now, not after the servers have started, that it cannot be read
+    # Said now, not after the servers have started.
+    total = _count_requests(options.log, options.requests) if options.log is not None else 0
     directory = _make_directory(options, stack)
     try:
         serve = stack.enter_context(running_serve(directory))
@@ -77,8 +77,11 @@ def _run(options: DemoOptions, console: Console, stack: ExitStack) -> int:
         console.print(f"ClickHouse interface {serve.http}, shop {shop.address}")
         clickhouse = connect(serve.dsn)
         stack.callback(clickhouse.close)
-        send = _simulate if options.log is None else _replay
-        check = send(options, console, Stored(clickhouse), shop)
+        stored = Stored(clickhouse)
+        if options.log is None:
+            check = _simulate(options, console, stored, shop)
+        else:
+            check = _replay(options.log, total, options, console, stored, shop)
         if not options.keep:
             shop.child.stop()  # which sends what still waits in its workers
         checks = _settled(check)
@@ -130,11 +133,29 @@ def _simulate(options: DemoOptions, console: Console, stored: Stored, shop: Shop
     return lambda: [check_sending(report, truth.requests), *check_simulation(stored, truth)]
 
 
-def _replay(options: DemoOptions, console: Console, stored: Stored, shop: Shop) -> Checking:
+def _count_requests(path: Path, limit: int | None) -> int:
+    """Return how many requests of a log there are to send.
+
+    Raises:
+        OtelUsageError: there is none.
+        OSError: the file cannot be read.
+    """
+    log = AccessLog(path)
+    total = sum(1 for _ in log.requests(limit))
+    if not total:
+        reason = log.skipped.most_common(1)[0][0] if log.skipped else "the file is empty"
+        raise OtelUsageError(
+            f"No line of {str(path)!r} could be sent, of {log.lines:,}: {reason}. "
+            "Expected an access log in Apache's combined format"
+        )
+    return total
+
+
+def _replay(
+    path: Path, total: int, options: DemoOptions, console: Console, stored: Stored, shop: Shop
+) -> Checking:
     """Send the requests of the log and return how to check what came of them."""
-    assert options.log is not None
-    total = sum(1 for _ in AccessLog(options.log).requests(options.requests))
-    log = AccessLog(options.log)
+    log = AccessLog(path)
     with show_progress(console, total) as on_progress:
         report = LogSender(shop.host, shop.port, on_progress=on_progress).send(log.requests(options.requests))
     for reason, lines in log.skipped.most_common():

@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from otel_usage.demo.processes import Child, ChildError
+from otel_usage.demo.requirements import PROGRAMS
 from otel_usage.demo.shop import SECRET_VARIABLE
 
 SERVICE_NAME = "demo-shop"
@@ -80,9 +81,8 @@ def running_shop(directory: Path, settings: Mapping[str, str]) -> Iterator[Shop]
     Raises:
         ChildError: it did not start.
     """
-    programs = Path(sys.executable).parent
     command: list[str | Path] = [
-        *(programs / "opentelemetry-instrument", programs / "gunicorn"),
+        *(PROGRAMS / "opentelemetry-instrument", PROGRAMS / "gunicorn"),
         # Short options: the launcher would take --config for an abbreviation of one of its own.
         *("-c", "python:otel_usage.demo.gunicorn_config", "-w", "2", "-b", "127.0.0.1:0"),
         "otel_usage.demo.shop:app",

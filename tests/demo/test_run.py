@@ -99,6 +99,24 @@ def test_a_log_that_is_not_there_is_told_before_anything_starts(tmp_path: Path) 
     assert "ClickHouse interface" not in output
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("no log line\nnor this\n", "of 2: not in the combined log format"),
+        ("", "of 0: the file is empty"),
+    ],
+)
+def test_a_log_of_which_no_line_can_be_sent_is_a_failure(tmp_path: Path, text: str, reason: str) -> None:
+    path = tmp_path / "access.log"
+    path.write_text(text)
+
+    code, output = run(DemoOptions(log=path))
+
+    assert code == 1
+    assert f"No line of '{path}' could be sent, {reason}." in " ".join(output.split())
+    assert "ClickHouse interface" not in output
+
+
 def test_an_interrupted_demo_leaves_nothing_running(tmp_path: Path) -> None:
     with start(tmp_path, "--requests", "1000000") as demo:
         ports = demo.wait_for_line(ADDRESSES, timeout_seconds=START_SECONDS).groups()
