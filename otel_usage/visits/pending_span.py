@@ -31,7 +31,7 @@ class PendingSpan(NonRecordingSpan):
 
     def set_attribute(self, key: object, value: object) -> None:
         """Keep an attribute, bounded, unless there are too many."""
-        # Cleaned here and not at the end of the request, where what it costs and raises is nobody's.
+        # Cleaned here: at the end of the request what it costs and raises is nobody's, and nobody looks again.
         if not isinstance(key, str) or not key:
             return
         key = to_text(key, MAX_NAME)
@@ -45,9 +45,9 @@ class PendingSpan(NonRecordingSpan):
 
 
 def _cleaned(value: object) -> AttributeValue:
-    """Return what any exporter can encode: a number, a text, or a list of texts."""
+    """Return what any exporter can encode: a number, a text, or texts."""
     if isinstance(value, (bool, float)) or (isinstance(value, int) and _MIN_INTEGER <= value <= _MAX_INTEGER):
         return value
     if isinstance(value, (list, tuple)):
-        return [to_text(part, MAX_TEXT) for part in value[:MAX_PROPERTIES]]
+        return tuple(to_text(part, MAX_TEXT) for part in value[:MAX_PROPERTIES])
     return to_text(value, MAX_TEXT)
