@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from otel_usage.clickhouse import ClickHouse
 from otel_usage.errors import SchemaError
@@ -78,20 +79,49 @@ def load_states(client: ClickHouse) -> tuple[StateTable, ...]:
         "SELECT name, as_select, create_table_query FROM system.tables "
         "WHERE database = currentDatabase() AND engine = 'MaterializedView' ORDER BY name"
     ).rows
-    return tuple(_load(client, *row) for row in rows if row[0] in views)
+    definitions = _definitions(client)
+    return tuple(_read(definitions, *row) for row in rows if row[0] in views)
 
 
-def _load(client: ClickHouse, view: str, select: str, definition: str) -> StateTable:
+class _Definition(NamedTuple):
+    """What ClickHouse says of a table."""
+
+    engine: str
+    partition_key: str
+    sorting_key: str
+    types: dict[str, str]
+    """Type by column."""
+
+
+def _definitions(client: ClickHouse) -> dict[str, _Definition]:
+    tables = client.query(
+        "SELECT name, engine, partition_key, sorting_key FROM system.tables WHERE database = currentDatabase()"
+    ).rows
+    found = {row[0]: _Definition(row[1], row[2], row[3], {}) for row in tables}
+    columns = client.query(
+        "SELECT table, name, type FROM system.columns WHERE database = currentDatabase() ORDER BY table, position"
+    ).rows
+    for table, column, type_ in columns:
+        if table in found:
+            found[table].types[column] = type_
+    return found
+
+
+def _read(definitions: Mapping[str, _Definition], view: str, select: str, definition: str) -> StateTable:
     target = _TARGET.search(definition)
     query = _SOURCE.split(select)
-    if target is None or len(query) != 2:
+    if target is None or target[1] not in definitions or len(query) != 2:
         raise SchemaError(
             f"The view '{view}' is not as the migrations make it, expected one that reads events"
         )
-    name = target[1]
-    columns: dict[str, str] = dict(_column_types(client, name))
-    keys = _keys(client, name)
-    values = {column: type_ for column, type_ in columns.items() if column not in keys}
+    name, table = target[1], definitions[target[1]]
+    if (table.engine, table.partition_key) != ("AggregatingMergeTree", _PARTITION_KEY):
+        raise SchemaError(
+            f"The table '{name}' is not as the migrations make it, expected an AggregatingMergeTree by "
+            f"{_PARTITION_KEY}. Replicated and distributed tables cannot be rebuilt by otel_usage"
+        )
+    keys = tuple(table.sorting_key.split(", "))
+    values = {column: type_ for column, type_ in table.types.items() if column not in keys}
     sums = {column: found[2] for column, type_ in values.items() if (found := _sum(type_))}
     return StateTable(
         name,
@@ -101,31 +131,6 @@ def _load(client: ClickHouse, view: str, select: str, definition: str) -> StateT
         tuple(column for column, type_ in sums.items() if type_.startswith("UInt")),
         (query[0], query[1]),
     )
-
-
-def _column_types(client: ClickHouse, table: str) -> list[tuple[str, str]]:
-    return [
-        (row[0], row[1])
-        for row in client.query(
-            "SELECT name, type FROM system.columns "
-            "WHERE database = currentDatabase() AND table = {table:String} ORDER BY position",
-            {"table": table},
-        ).rows
-    ]
-
-
-def _keys(client: ClickHouse, table: str) -> tuple[str, ...]:
-    rows = client.query(
-        "SELECT engine, partition_key, sorting_key FROM system.tables "
-        "WHERE database = currentDatabase() AND name = {table:String}",
-        {"table": table},
-    ).rows
-    if [row[:2] for row in rows] != [("AggregatingMergeTree", _PARTITION_KEY)]:
-        raise SchemaError(
-            f"The table '{table}' is not as the migrations make it, expected an AggregatingMergeTree by "
-            f"{_PARTITION_KEY}. Replicated and distributed tables cannot be rebuilt by otel_usage"
-        )
-    return tuple(rows[0][2].split(", "))
 
 
 def _sum(type_: str) -> re.Match[str] | None:
