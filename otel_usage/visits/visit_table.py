@@ -90,8 +90,12 @@ class VisitTable:
         """
         self._check_size()
         bucket = int.from_bytes(visitor[:4], "little") % _BUCKETS
-        with self._locks[bucket % _STRIPES]:
-            return self._continue(bucket * _BUCKET_SIZE, visitor, now_ms, timeout_ms)
+        base = bucket * _BUCKET_SIZE
+        visit = self._continue(base, visitor, now_ms, timeout_ms)
+        if visit is None:
+            with self._locks[bucket % _STRIPES]:
+                visit = self._continue(base, visitor, now_ms, timeout_ms)
+        return visit
 
     def continue_or_open(
         self, visitor: bytes, now_ms: int, timeout_ms: float, carried: OpenVisit | None = None
@@ -109,14 +113,17 @@ class VisitTable:
         """
         self._check_size()
         bucket = int.from_bytes(visitor[:4], "little") % _BUCKETS
+        base = bucket * _BUCKET_SIZE
+        visit = self._continue(base, visitor, now_ms, timeout_ms)
+        if visit is not None:
+            return visit, False
         with self._locks[bucket % _STRIPES]:
-            base = bucket * _BUCKET_SIZE
-            found = self._continue(base, visitor, now_ms, timeout_ms)
-            if found is not None:
-                return found, False
-            opened = carried or OpenVisit(visitor, key_generator.new_key(), now_ms)
-            self._write(base, visitor, opened, now_ms, timeout_ms)
-            return opened, carried is None
+            visit = self._continue(base, visitor, now_ms, timeout_ms)
+            if visit is not None:
+                return visit, False
+            visit = carried or OpenVisit(visitor, key_generator.new_key(), now_ms)
+            self._write(base, visitor, visit, now_ms, timeout_ms)
+            return visit, carried is None
 
     def _check_size(self) -> None:
         if self._size is None:
@@ -133,20 +140,26 @@ class VisitTable:
         return place >> 4 if place >= 0 and not place & 15 else None
 
     def _continue(self, base: int, visitor: bytes, now_ms: int, timeout_ms: float) -> OpenVisit | None:
+        """Return the visit of a visitor and note that it was seen now; None also while it is being written.
+
+        Needs no lock, which is two system calls, and at each a thread may lose its turn to a busy one. What was read
+        counts only if pseudonym and time still stand there afterwards, and who writes takes the time away first.
+        """
+        buffer = self._buffer
         slot = self._slot_of(base, visitor)
         if slot is None:
             return None
-        seen_at = base + _VISITORS_SIZE + slot * 8
-        (seen_ms,) = _SEEN.unpack_from(self._buffer, seen_at)
+        visitor_at, seen_at = base + slot * 16, base + _VISITORS_SIZE + slot * 8
+        seen = _SEEN.unpack_from(buffer, seen_at)
         # The difference counts both ways: the clock may have been set back.
-        if abs(now_ms - seen_ms) > timeout_ms:
+        if abs(now_ms - seen[0]) > timeout_ms:
             return None
-        visit = OpenVisit._make(
-            _RECORD.unpack_from(self._buffer, base + _RECORDS_OFFSET + slot * _RECORD.size)
-        )
+        visit = OpenVisit(*_RECORD.unpack_from(buffer, base + _RECORDS_OFFSET + slot * _RECORD.size))
         if abs(now_ms - visit.started_ms) > _LONGEST_VISIT_MS:
             return None
-        _SEEN.pack_into(self._buffer, seen_at, now_ms)
+        if buffer[visitor_at : visitor_at + 16] != visitor or _SEEN.unpack_from(buffer, seen_at) != seen:
+            return None
+        _SEEN.pack_into(buffer, seen_at, now_ms)
         return visit
 
     def _write(self, base: int, visitor: bytes, visit: OpenVisit, now_ms: int, timeout_ms: float) -> None:

@@ -121,3 +121,37 @@ def test_a_killed_worker_leaves_its_visits_to_the_others() -> None:
     with cookieless_manager(Clock(NOON)) as manager:
         assert not visit(manager, "198.51.100.1").is_new
         assert visit(manager, "198.51.100.2").is_new
+
+
+FORKING = """
+import os, sys
+from contextlib import ExitStack
+from tests.visits.cookieless_managers import cookieless_manager, visit
+from tests.visits.cookies import Clock
+
+with cookieless_manager(Clock(float(sys.argv[1]))) as manager:
+    first, parent = visit(manager), manager._shared._thread
+    with ExitStack() as held:
+        for lock in (manager._shared._refreshing, manager._shared._changing, *manager._shared.view.table._locks):
+            held.enter_context(lock)
+        pid = os.fork()
+        if pid == 0:
+            # The kernel's locks are the parent's still, and given up after a moment.
+            again, thread = visit(manager), manager._shared._thread
+            manager.refresh()
+            print(again == first._replace(is_new=False), thread is not parent, thread.is_alive(), flush=True)
+            os._exit(0)
+        os.waitpid(pid, 0)
+"""
+
+
+def test_a_child_that_is_forked_in_the_middle_of_everything_goes_on_with_a_thread_of_its_own() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKING, str(NOON)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=30,
+    )
+
+    assert done.stdout == "True True True\n"
