@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span
 import otel_usage
 from otel_usage import wiring
 from otel_usage.flask import FlaskUsageInstrumentor
-from otel_usage.instrumentation import tracker
+from otel_usage.instrumentation import span_attributes, tracker
 from otel_usage.instrumentation.tracker import RequestTracker
 from tests.recording import RecordingExporter
 
@@ -72,7 +72,7 @@ def hide_our_keys() -> None:
         else:
             ours.difference_update(given)  # the framework's instrumentation sets it too, later
 
-    set_ours = tracker.set_attributes
+    set_ours = span_attributes.set_attributes
 
     def remembering_ours(span: Any, attributes: dict[str, Any]) -> None:
         remember(span, attributes)
@@ -96,7 +96,7 @@ def hide_our_keys() -> None:
         ours = self.__dict__.get("usage_keys")
         return {key: value for key, value in found.items() if key not in ours} if ours and found else found
 
-    tracker.set_attributes = remembering_ours
+    vars(tracker)["set_attributes"] = remembering_ours
     Span.set_attribute = remembering  # type: ignore[method-assign]
     Span.set_attributes = remembering_all  # type: ignore[method-assign, assignment]
     Span._readable_span = copied  # type: ignore[method-assign]
