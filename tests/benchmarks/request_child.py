@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -46,7 +49,7 @@ class Variant:
     request: str = "plain"
     """`plain`, `returning` (sends the cookies back), `proxy` (behind one), `query`."""
     settings: Mapping[str, str] = field(default_factory=dict)
-    """Further settings of otel_usage."""
+    """Further settings of otel_usage; `{directory}` in a value stands for an empty directory."""
 
 
 class NoExporter(SpanExporter):
@@ -108,7 +111,12 @@ def set_up_sdk(variant: Variant) -> None:
     trace.set_tracer_provider(provider)
     if not variant.usage:
         return
-    configure(exporter="none", **variant.settings)
+    directory = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    configure(
+        exporter="none",
+        **{name: text.replace("{directory}", directory) for name, text in variant.settings.items()},
+    )
     # `configure` knows exporters by name; this is what it does with one.
     provider.sampler = wrap_sampler(root)
     provider.add_span_processor(UsageSpanProcessor(_exporter(variant.usage)))

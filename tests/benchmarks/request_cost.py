@@ -15,6 +15,8 @@ from tests.benchmarks.table import Table
 CONTRIB = Variant(contrib=True, ratio=1.0)
 USAGE = Variant(contrib=True, ratio=1.0, usage="discard")
 RARE = Variant(contrib=True, ratio=0.01)
+SQLITE = {"visit_manager": "sqlalchemy", "visit_database": "sqlite:///{directory}/visits.db"}
+"""`{directory}` stands for an empty one of the variant's own."""
 
 VARIANTS: Mapping[str, tuple[Variant, str]] = {
     "bare Flask": (Variant(), ""),
@@ -40,6 +42,18 @@ VARIANTS: Mapping[str, tuple[Variant, str]] = {
     "+ otel_usage, new, 1 % sampled": (
         dataclasses.replace(RARE, usage="discard"),
         "contrib + BSP, 1 % sampled",
+    ),
+    "+ otel_usage, visits cookieless": (
+        dataclasses.replace(USAGE, settings={"visit_manager": "cookieless"}),
+        "contrib + SDK + BSP, no-op exporter",
+    ),
+    "+ otel_usage, returning, visits in the session": (
+        dataclasses.replace(USAGE, request="returning", settings={"visit_manager": "session"}),
+        "contrib + BSP, request with cookie",
+    ),
+    "+ otel_usage, returning, visits in SQLite": (
+        dataclasses.replace(USAGE, request="returning", settings=SQLITE),
+        "contrib + BSP, request with cookie",
     ),
     "otel_usage + SDK + BSP without contrib": (dataclasses.replace(USAGE, contrib=False), "bare Flask"),
 }
