@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any, TextIO
 
@@ -18,6 +19,9 @@ from rich.text import Text
 from otel_usage.reports.model import ReportResult
 
 FORMATS = ("table", "json", "csv")
+
+NOT_FOUND = "(not found)"
+"""Shown in a table as the path of all requests that were answered with 404 and fitted no route."""
 
 _WIDEST = 1_000_000
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -93,7 +97,7 @@ def _write_table(result: ReportResult, output: TextIO) -> None:
         table.add_column(
             name, justify="right" if is_number else "left", no_wrap=not output.isatty(), overflow="fold"
         )
-    for row in result.rows:
+    for row in _rows_with_labels(result):
         table.add_row(*(_table_cell(value) for value in row))
     # Nothing is cut off for a reader that is a file or another program.
     width = None if output.isatty() else _WIDEST
@@ -101,6 +105,16 @@ def _write_table(result: ReportResult, output: TextIO) -> None:
     console.print(table)
     if not result.rows:
         console.print("(no rows in this period)")
+
+
+def _rows_with_labels(result: ReportResult) -> Iterable[tuple[Any, ...]]:
+    """Yield the rows as people read them: the page without route and path is named."""
+    if not {"route", "path"} <= set(result.columns):
+        return result.rows
+    route, path = result.columns.index("route"), result.columns.index("path")
+    return (
+        row if row[route] or row[path] else (*row[:path], NOT_FOUND, *row[path + 1 :]) for row in result.rows
+    )
 
 
 def _table_cell(value: Any) -> Text:

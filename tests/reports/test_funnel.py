@@ -36,6 +36,14 @@ def test_the_funnel_report_says_how_many_came_how_far_and_how_fast(usage: ClickH
     ]
 
 
+def test_the_median_of_two_lies_between_them(usage: ClickHouse) -> None:
+    for visit, seconds in (("v", "10"), ("w", "20.5")):
+        stages = [(1, "2026-03-10T12:00:00"), (2, f"2026-03-10T12:00:{seconds}")]
+        insert_events(usage, [build_stage(index, at, visit=visit) for index, at in stages])
+
+    assert [row[6] for row in stages_of(usage)] == [0.0, 15.25]
+
+
 def test_a_stage_that_was_reached_out_of_order_only_is_shown_with_no_visits(usage: ClickHouse) -> None:
     insert_events(
         usage,

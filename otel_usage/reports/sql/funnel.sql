@@ -6,8 +6,8 @@
 --
 -- Parameters  first_day, end_day Date (UTC) of entry, half open; first_day_read, end_day_read Date, 31 days around them;
 --             service, funnel ('' for all); limit
--- Columns     share_of_first, share_of_previous: 0 to 1; median_seconds_from_previous: 0 for the first stage,
---             and where nobody came; a stage that was reached out of order only has no visits
+-- Columns     share_of_first, share_of_previous: 0 to 1; median_seconds_from_previous: between the two
+--             in the middle where there are two; 0 for the first stage, and where nobody came; a stage that was reached out of order only has no visits
 -- Order       funnel, stage
 WITH
     stages_reached AS
@@ -37,16 +37,16 @@ WITH
     (
         SELECT
             funnel,
-            place                                                                          AS stage_index,
-            count()                                                                        AS visits,
-            quantileExact((stages[place].2 - stages[greatest(place - 1, 1)].2) / 1e9)      AS median_seconds
+            place                                                                              AS stage_index,
+            count()                                                                            AS visits,
+            quantileExactInclusive((stages[place].2 - stages[greatest(place - 1, 1)].2) / 1e9) AS median_seconds
         FROM stages_reached
         ARRAY JOIN range(1, arrayFirstIndex(
             (reached, before, expected) -> reached.1 != expected OR reached.2 < before.2,
             arrayPushBack(stages, (toUInt8(0), toInt64(0))),
             arrayPushFront(stages, stages[1]),
             range(1, length(stages) + 2)
-        ))                                                                                 AS place
+        ))                                                                                     AS place
         WHERE toDate(fromUnixTimestamp64Nano(stages[1].2, 'UTC')) >= {first_day:Date}
             AND toDate(fromUnixTimestamp64Nano(stages[1].2, 'UTC')) < {end_day:Date}
         GROUP BY funnel, stage_index

@@ -6,7 +6,7 @@
 -- Parameters  first_day, end_day Date (UTC), half open; first_day_read, end_day_read Date, 31 days around them;
 --             service ('' for all); limit
 -- Columns     confirmed: visits whose cookie came back; single_request: visits of one request;
---             median_seconds: from the first to the last request
+--             median_seconds: from the first to the last request; between the two in the middle where there are two
 -- Order       day descending
 SELECT
     toDate(started)                           AS day,
@@ -17,7 +17,7 @@ SELECT
     countIf(requests_of_visit = 1)            AS single_request,
     sum(requests_of_visit)                    AS requests,
     round(requests / visits, 2)               AS requests_per_visit,
-    round(quantileExact((toUnixTimestamp64Nano(last_seen) - toUnixTimestamp64Nano(started)) / 1e9), 3) AS median_seconds
+    round(quantileExactInclusive((toUnixTimestamp64Nano(last_seen) - toUnixTimestamp64Nano(started)) / 1e9), 3) AS median_seconds
 FROM
 (
     SELECT
