@@ -6,18 +6,23 @@ The driver is imported on the first connection, so that an app that exports else
 from __future__ import annotations
 
 import json
-import logging
-import re
-import threading
+import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
+from otel_usage.clickhouse_errors import INSERTS_HELD as INSERTS_HELD
+from otel_usage.clickhouse_errors import MISSING_SCHEMA_CODES as MISSING_SCHEMA_CODES
+from otel_usage.clickhouse_errors import UNKNOWN_DATABASE as UNKNOWN_DATABASE
+from otel_usage.clickhouse_errors import UNKNOWN_TABLE as UNKNOWN_TABLE
+from otel_usage.clickhouse_errors import errors_sorted
+from otel_usage.data_directory import has_engine_layout, holder_of, is_empty
 from otel_usage.dsn import Dsn, parse_dsn
-from otel_usage.errors import ClickHouseError, ClickHouseUnavailable
+from otel_usage.errors import ClickHouseUnavailable, SettingError
 
 if TYPE_CHECKING:
     from clickhouse_connect.datatypes.base import ClickHouseType
@@ -25,39 +30,7 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.query import QueryResult as DriverResult
 
 _STREAM_BYTES = 65_536
-_HTTP_STATUS = re.compile(r"HTTP status (\d{3})")
-_SERVER_VERSION = re.compile(r"\s*\(version [^()]*(\([^()]*\))?[^()]*\)")
-_REASON = re.compile(r"\[Errno -?\d+\] ([^\"')]+)|(timed out)")
-_HOPELESS_STATUSES = frozenset({400, 411, 413, 414, 415, 422})
-"""Answers of a proxy, without ClickHouse's own code, that the same body will get every time."""
-
-PASSING_CODES = frozenset(
-    {
-        # The schema is missing or old: `otel-usage migrate` mends it.
-        *(16, 60, 81, 218),
-        # Too slow, too much at once, out of memory or disk, too many parts, shutting down.
-        *(159, 160, 173, 201, 202, 203, 236, 241, 243, 252, 290, 373, 394, 425, 439, 692, 745),
-        # Network, replicas, Keeper, storage behind the server.
-        *(74, 75, 76, 198, 209, 210, 225, 242, 279, 285, 286, 297, 319, 473, 499, 733, 999, 1000),
-        # Read-only for now, or the account does not fit yet: a person mends it.
-        *(164, 192, 193, 194, 195, 497, 516),
-    }
-)
-"""ClickHouse's error codes of troubles that may pass, so that the same statement may succeed later.
-
-Any other code speaks about the statement or its data, and will be the same next time.
-Source: https://github.com/ClickHouse/ClickHouse/blob/master/src/Common/ErrorCodes.cpp
-"""
-
-NO_SUCH_COLUMN, UNKNOWN_TABLE, UNKNOWN_DATABASE = 16, 60, 81
-MISSING_SCHEMA_CODES = frozenset({NO_SUCH_COLUMN, UNKNOWN_TABLE, UNKNOWN_DATABASE})
-"""`otel-usage migrate` mends them."""
-
 _COMPRESSION = "lz4"
-
-INSERTS_HELD = "inserts_held"
-"""Name of the constraint by which `schema/hold.py` keeps inserts waiting for some seconds."""
-_VIOLATED_CONSTRAINT = 469
 
 _EXACTLY_ONCE = {
     # Named on every insert, because an account's profile may say otherwise.
@@ -96,14 +69,16 @@ def connect(
 
     Raises:
         SettingError: the DSN cannot be used.
-        ClickHouseUnavailable: nobody answers, or not yet.
+        ClickHouseUnavailable: nobody answers (then it is a `NoAnswer`), or not yet.
     """
     parsed = parse_dsn(dsn)
     timeouts: dict[str, Any] = {
         "connect_timeout": connect_timeout_seconds,
         "send_receive_timeout": receive_timeout_seconds,
     }
-    with _errors_sorted(parsed):
+    with errors_sorted(parsed):
+        if parsed.scheme == "chdb":
+            _check_directory(parsed, create=create_database)
         if create_database:
             server = _open(parsed, None, timeouts)
             try:
@@ -112,6 +87,26 @@ def connect(
             finally:
                 _close(server)
         return ClickHouse(_open(parsed, parsed.database, timeouts), parsed)
+
+
+def _check_directory(dsn: Dsn, *, create: bool) -> None:
+    """Look into the directory before the engine does, which makes it, or overwrites what others keep there."""
+    data = Path(dsn.path)
+    holder = holder_of(data)
+    if holder and holder != f"process {os.getpid()}":
+        raise ClickHouseUnavailable(
+            f"The data directory {data} is in use by {holder}. "
+            "Ask that one by its http:// address if it is `otel-usage serve`, or stop it"
+        )
+    if has_engine_layout(data):
+        return
+    if not create:
+        command = shlex.join(["otel-usage", "migrate", "--dsn", dsn.masked])
+        raise ClickHouseUnavailable(f"{data}: no such data directory. To make it, run: {command}")
+    if not is_empty(data):
+        raise SettingError(
+            f"The directory {data} is not empty and no data directory; name another in the DSN"
+        )
 
 
 def _open(dsn: Dsn, database: str | None, timeouts: Mapping[str, Any]) -> Client:
@@ -132,7 +127,6 @@ def _open(dsn: Dsn, database: str | None, timeouts: Mapping[str, Any]) -> Client
         port=dsn.port,
         username=dsn.username or None,
         password=dsn.password,
-        proxy_path=dsn.path,
         compress=True,
         # Whoever calls retries, with the same token; a hidden second try would only blur the time-outs.
         query_retries=0,
@@ -206,7 +200,7 @@ class ClickHouse:
         """
         if not columns or not len(columns[0]):
             return
-        with _errors_sorted(self.dsn, encoding=True):
+        with errors_sorted(self.dsn, encoding=True):
             block = encode_native(column_names, column_types, columns)
         self.insert_native(table, column_names, block, token, settings)
 
@@ -227,7 +221,7 @@ class ClickHouse:
             token: as for `insert`.
             settings: further ClickHouse settings of this insert.
         """
-        with _errors_sorted(self.dsn):
+        with errors_sorted(self.dsn):
             self._client.raw_insert(
                 table,
                 column_names,
@@ -254,7 +248,7 @@ class ClickHouse:
             formats: the driver's read formats by ClickHouse type, such as `{"DateTime64": "int"}` for
                 nanoseconds where Python's datetime would cut them off.
         """
-        with _errors_sorted(self.dsn):
+        with errors_sorted(self.dsn):
             result = self._run_query(sql, parameters, settings, formats)
             columns, types = tuple(result.column_names), tuple(type_.name for type_ in result.column_types)
             if not columns:
@@ -291,7 +285,7 @@ class ClickHouse:
             parameters: value by name.
             settings: ClickHouse settings of this query, such as `date_time_output_format`.
         """
-        with _errors_sorted(self.dsn):
+        with errors_sorted(self.dsn):
             answer = cast(
                 BinaryIO,
                 self._client.raw_stream(
@@ -302,7 +296,7 @@ class ClickHouse:
             rest = b""
             while True:
                 # Not around the yield: what the caller does with a row is no error of ours.
-                with _errors_sorted(self.dsn):
+                with errors_sorted(self.dsn):
                     part = answer.read(_STREAM_BYTES)
                 *lines, rest = (rest + part).split(b"\n")
                 for line in lines:
@@ -316,12 +310,12 @@ class ClickHouse:
 
     def command(self, sql: str, settings: Mapping[str, Any] | None = None) -> None:
         """Run a statement that returns no rows."""
-        with _errors_sorted(self.dsn):
+        with errors_sorted(self.dsn):
             self._client.command(sql, settings=dict(settings or {}))
 
     def close(self) -> None:
         """Give back the connections. A chDB engine stops with its last connection."""
-        with _errors_sorted(self.dsn):
+        with errors_sorted(self.dsn):
             _close(self._client)
 
     def _insert_settings(self, table: str, token: str, settings: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -395,81 +389,3 @@ def load_driver() -> None:
     import clickhouse_connect.driver.exceptions  # noqa: F401 - loaded for later
 
     encode_native(["n"], ["UInt8"], [[0]])
-
-
-@contextmanager
-def _errors_sorted(dsn: Dsn, *, encoding: bool = False) -> Iterator[None]:
-    """Turn the driver's exceptions into ours, and keep its log lines back: the caller logs, at intervals."""
-    from urllib3.exceptions import HTTPError
-
-    try:
-        from clickhouse_connect.driver.exceptions import DataError, Error, OperationalError
-    except ImportError as error:
-        raise ClickHouseUnavailable(f"{dsn!r} needs the package clickhouse-connect: {error}") from error
-    try:
-        with _driver_logs_held_back():
-            yield
-    except DataError as error:
-        raise ClickHouseError(_clean(error, dsn), error.code) from error
-    except Error as error:
-        raise _sort(error, error.code, isinstance(error, OperationalError), dsn) from error
-    except (HTTPError, OSError) as error:
-        raise ClickHouseUnavailable(f"{dsn!r} does not answer: {_clean(error, dsn)}") from error
-    except ImportError as error:
-        raise ClickHouseUnavailable(
-            f"{dsn!r} needs a package that is not here ({error.name}). Install it with: pip install 'otel-usage[serve]'"
-        ) from error
-    except (TypeError, ValueError, AttributeError, ArithmeticError, KeyError) as error:
-        if not encoding:
-            raise
-        raise ClickHouseError(f"The batch cannot be encoded: {_clean(error, dsn)}") from error
-
-
-def _sort(error: Exception, code: int | None, is_operational: bool, dsn: Dsn) -> ClickHouseError:
-    text = _clean(error, dsn)
-    if code is None:
-        status = _HTTP_STATUS.search(text)
-        if status is not None:
-            kind = ClickHouseError if int(status[1]) in _HOPELESS_STATUSES else ClickHouseUnavailable
-            return kind(f"{dsn!r} answered, but not as ClickHouse does: {text}")
-        if is_operational or "chdb engine" in text:
-            # urllib3 tells the same thing in three layers; the innermost one is what people know.
-            reason = _REASON.search(text)
-            return ClickHouseUnavailable(
-                f"{dsn!r} does not answer: {reason[1] or reason[2] if reason else text}"
-            )
-        return ClickHouseError(text)
-    is_held = code == _VIOLATED_CONSTRAINT and f"Constraint `{INSERTS_HELD}`" in text
-    kind = ClickHouseUnavailable if is_held or code in PASSING_CODES else ClickHouseError
-    return kind(text, code)
-
-
-def _clean(error: Exception, dsn: Dsn) -> str:
-    """Return the error in one line, without the server's version, the URL and the password."""
-    text = _SERVER_VERSION.sub("", " ".join(str(error).split()))
-    text = re.sub(
-        r"\s*\(for url [^)]*\)|^Received ClickHouse exception, code: \d+, server response: ", "", text
-    )
-    return text.replace(dsn.password, "***") if dsn.password else text
-
-
-_quiet = threading.local()
-
-
-def _lets_through(record: logging.LogRecord) -> bool:
-    return not getattr(_quiet, "depth", 0)
-
-
-@contextmanager
-def _driver_logs_held_back() -> Iterator[None]:
-    # The driver and urllib3 warn once per failed try; the app's log wants one line a minute, which ours gives.
-    # Only this thread is quiet: the app may use the same libraries.
-    for name in ("clickhouse_connect.driver._backend.http_sync", "urllib3.connectionpool"):
-        driver_logger = logging.getLogger(name)
-        if _lets_through not in driver_logger.filters:
-            driver_logger.addFilter(_lets_through)
-    _quiet.depth = getattr(_quiet, "depth", 0) + 1
-    try:
-        yield
-    finally:
-        _quiet.depth -= 1

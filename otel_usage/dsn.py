@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from otel_usage.errors import SettingError
+from otel_usage.settings import mask_password
 
 DEFAULT_DATABASE = "otel_usage"
 DEFAULT_DSN = f"http://localhost:8123/{DEFAULT_DATABASE}"
@@ -26,14 +27,16 @@ class Dsn:
     username: str
     password: str
     path: str
-    """chdb: the directory of the data; http: what a proxy wants before the query, usually empty."""
+    """chdb: the directory of the data; http: empty."""
     database: str
     options: Mapping[str, str]
+    masked: str
+    """What was written, with `***` for the password."""
 
     def __repr__(self) -> str:
         """Return where the DSN points, without user and password."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        place = self.path if self.scheme == "chdb" else f"{host}:{self.port}{self.path}"
+        place = self.path if self.scheme == "chdb" else f"{host}:{self.port}"
         return f"{self.scheme}://{place}/{self.database}"
 
 
@@ -55,6 +58,10 @@ def parse_dsn(dsn: str) -> Dsn:
     is_http = parts.scheme in ("http", "https") and bool(parts.hostname)
     if not is_http and not (parts.scheme == "chdb" and not parts.netloc and path and database):
         raise _unusable_dsn()
+    if is_http and path:
+        raise SettingError(
+            f"The DSN has the path {parts.path[:100]!r}, expected one name: the path of the DSN is one database name"
+        )
     if not _IDENTIFIER.fullmatch(database):
         raise SettingError(
             f"The DSN names the database {database[:100]!r}, expected letters, digits and _ that do not begin with a digit"
@@ -75,6 +82,7 @@ def parse_dsn(dsn: str) -> Dsn:
         path=unquote(path),
         database=database,
         options=options,
+        masked=mask_password(dsn),
     )
 
 

@@ -19,16 +19,22 @@ class ClickHouseError(OtelUsageError):
     """ClickHouse answered with an error.
 
     Attributes:
-        code: ClickHouse's error code (60 is UNKNOWN_TABLE), or None when it did not answer at all.
+        code: ClickHouse's error code (60 is UNKNOWN_TABLE), or None when it gave none.
+        dsn: where it was asked, with `***` for the password; empty when that is not known.
     """
 
     def __init__(self, message: str, code: int | None = None) -> None:
         super().__init__(message)
         self.code = code
+        self.dsn = ""
 
 
 class ClickHouseUnavailable(ClickHouseError):
     """ClickHouse cannot take the statement now; the same statement may succeed later."""
+
+
+class NoAnswer(ClickHouseUnavailable):
+    """Nobody answers at the address."""
 
 
 class SchemaError(OtelUsageError):

@@ -18,13 +18,21 @@ from otel_usage.errors import SettingError
         pytest.param("http://db.example.org", "http://db.example.org:8123/otel_usage", id="default database"),
         pytest.param("http://db.example.org:9/", "http://db.example.org:9/otel_usage", id="slash at the end"),
         pytest.param("http://ann:secret@db:1/usage", "http://db:1/usage", id="user and password"),
-        pytest.param("http://db/proxy/usage", "http://db:8123/proxy/usage", id="path of a proxy"),
         pytest.param("http://[::1]:9/usage", "http://[::1]:9/usage", id="IPv6 host"),
         pytest.param("chdb:///var/lib/data/usage", "chdb:///var/lib/data/usage", id="chdb"),
     ],
 )
 def test_a_dsn_is_read_and_shown_without_its_password(dsn: str, shown: str) -> None:
     assert repr(parse_dsn(dsn)) == shown
+
+
+def test_the_path_is_one_database_name() -> None:
+    with pytest.raises(SettingError, match="the path of the DSN is one database name"):
+        parse_dsn("http://db/proxy/usage")
+
+
+def test_what_was_written_is_kept_without_the_password() -> None:
+    assert parse_dsn("https://ann:sec:r@t@db/x?verify=false").masked == "https://ann:***@db/x?verify=false"
 
 
 def test_user_and_password_may_hold_escaped_characters() -> None:
