@@ -1,18 +1,21 @@
-"""Checks the way into ClickHouse, and says what is wrong and how to mend it."""
+"""Checks the settings and the way into ClickHouse, and says what is wrong and how to mend it."""
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from otel_usage import attributes as names
 from otel_usage.clickhouse import MISSING_SCHEMA_CODES, ClickHouse, connect
-from otel_usage.errors import ClickHouseError, DeliveryError, OtelUsageError, SettingError
+from otel_usage.cures import explain, migrate_command
+from otel_usage.environment import unknown_settings, unusable_settings
+from otel_usage.errors import ClickHouseError, DeliveryError, OtelUsageError
 from otel_usage.model import NO_SPAN, Event
 from otel_usage.pipeline.exporters.clickhouse import ClickHouseSpanExporter
 from otel_usage.schema import deduplicates, pending
+from otel_usage.settings import Settings
 
 SERVICE_NAME = "otel-usage-doctor"
 """Service of the event that is sent for trial."""
@@ -36,34 +39,50 @@ class Finding:
         return f"{'ok  ' if self.is_good else 'FAIL'}  {self.text}"
 
 
+def examine_settings(settings: Settings, environ: Mapping[str, str] | None = None) -> Iterator[Finding]:
+    """Look at what an app would ignore or log, and go on without.
+
+    Args:
+        settings: in force.
+        environ: in which names are looked at, `os.environ` by default.
+    """
+    faults = [*unknown_settings(environ), *map(str, unusable_settings(settings))]
+    for fault in faults:
+        yield Finding(False, fault)
+    if not faults:
+        yield Finding(True, "the settings can be used")
+
+
 def examine(dsn: str) -> Iterator[Finding]:
-    """Look at one thing after the other, and stop where the next ones would fail with it."""
+    """Look at one thing after the other in the database, and stop where the next ones would fail with it.
+
+    Raises:
+        SettingError: the DSN cannot be used.
+    """
     try:
         client = connect(dsn)
-    except SettingError as error:
-        yield Finding(False, str(error))
-        return
     except ClickHouseError as error:
-        yield Finding(False, f"{error}. {_cure(error)}")
+        yield Finding(False, explain(error))
         return
     try:
         yield Finding(True, f"ClickHouse {client.server_version} answers")
+        command = migrate_command(client.dsn.masked)
         missing = pending(client)
         if missing:
-            yield Finding(False, f"{len(missing)} migrations have not been run. Run: otel-usage migrate")
+            yield Finding(False, f"{len(missing)} migrations have not been run. Run: {command}")
             return
         yield Finding(True, "the schema is up to date")
         if not deduplicates(client):
-            yield Finding(
-                False, "migrate has not seen this server deduplicate inserts. Run: otel-usage migrate"
-            )
+            yield Finding(False, f"migrate has not seen this server deduplicate inserts. Run: {command}")
             return
         yield Finding(True, "the server was seen to count a batch once that was sent twice, in views too")
         yield _send_and_read_back(client, dsn)
         yield _duplicates(client)
     except DeliveryError as error:
         # The migrations ran, so what is missing was there once.
-        is_dropped = isinstance(error.__cause__, ClickHouseError) and error.__cause__.code in MISSING_SCHEMA_CODES
+        is_dropped = (
+            isinstance(error.__cause__, ClickHouseError) and error.__cause__.code in MISSING_SCHEMA_CODES
+        )
         yield Finding(False, _DROPPED if is_dropped else str(error))
     except ClickHouseError as error:
         yield Finding(False, _DROPPED if error.code in MISSING_SCHEMA_CODES else str(error))
@@ -71,14 +90,6 @@ def examine(dsn: str) -> Iterator[Finding]:
         yield Finding(False, str(error))
     finally:
         client.close()
-
-
-def _cure(error: ClickHouseError) -> str:
-    if error.code is None:
-        return "Is ClickHouse running? For a local one: otel-usage serve"
-    if error.code in MISSING_SCHEMA_CODES:
-        return "Run: otel-usage migrate"
-    return "Look at user, password and rights in the DSN"
 
 
 def _send_and_read_back(client: ClickHouse, dsn: str) -> Finding:

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from otel_usage.clickhouse import ClickHouse
-from otel_usage.doctor import SERVICE_NAME, Finding, examine
+from otel_usage.doctor import SERVICE_NAME, Finding, examine, examine_settings
+from otel_usage.errors import SettingError
 from otel_usage.schema import load_migrations, migrate
+from otel_usage.settings import Settings
 from tests.builders import build_event, insert_events
 from tests.databases import new_database
 from tests.serving import ServeProcess
@@ -51,7 +53,9 @@ def test_an_empty_database_misses_all_migrations(serve: ServeProcess, database: 
     found = findings(serve, database)
 
     number = len(load_migrations())
-    assert only_fault(found) == f"{number} migrations have not been run. Run: otel-usage migrate"
+    assert only_fault(found) == (
+        f"{number} migrations have not been run. Run: otel-usage migrate --dsn {serve.dsn_of(database.dsn.database)}"
+    )
     assert found[-1].line().startswith("FAIL  ")
 
 
@@ -94,7 +98,9 @@ def test_a_table_that_was_dropped_is_one_finding(serve: ServeProcess, ill: Click
 
     fault = only_fault(findings(serve, ill))
 
-    assert fault.startswith("a table, view or column is missing although its migration ran: somebody dropped it.")
+    assert fault.startswith(
+        "a table, view or column is missing although its migration ran: somebody dropped it."
+    )
 
 
 def test_a_column_that_was_dropped_is_one_finding(serve: ServeProcess, ill: ClickHouse) -> None:
@@ -111,19 +117,32 @@ def test_events_of_long_ago_are_not_looked_at(serve: ServeProcess, usage: ClickH
     assert all(finding.is_good for finding in findings(serve, usage))
 
 
-@pytest.mark.parametrize(
-    ("dsn", "fault"),
-    [
-        pytest.param(
-            "postgres://ann:secret@db/x", "The DSN cannot be used, expected http(s)://", id="no DSN"
-        ),
-        pytest.param("http://ann:secret@127.0.0.1:1/x", "does not answer", id="nobody there"),
-    ],
-)
-def test_a_dsn_that_leads_nowhere_is_the_only_finding_and_keeps_its_password(dsn: str, fault: str) -> None:
-    (finding,) = examine(dsn)
+def test_a_dsn_that_leads_nowhere_is_the_only_finding_and_keeps_its_password() -> None:
+    (finding,) = examine("http://ann:secret@127.0.0.1:1/x")
 
     assert not finding.is_good
-    assert fault in finding.text
+    assert finding.text.endswith(
+        "does not answer: Connection refused. Is ClickHouse running? For a local one: otel-usage serve"
+    )
     assert "secret" not in finding.text
     assert "\n" not in finding.line()
+
+
+def test_a_dsn_that_is_none_is_an_error_of_the_settings() -> None:
+    with pytest.raises(SettingError, match="The DSN cannot be used"):
+        list(examine("postgres://ann:secret@db/x"))
+
+
+def test_a_port_where_something_else_answers_is_not_called_silent(serve: ServeProcess) -> None:
+    (finding,) = examine(f"{serve.otlp_url}/otel_usage")
+
+    assert "answered, but not as ClickHouse does" in finding.text
+    assert finding.text.endswith(". Look at host and port of the DSN")
+
+
+def test_settings_without_a_fault_are_one_good_finding() -> None:
+    environ = {"OTEL_USAGE_EXPORTER": "none", "OTEL_SERVICE_NAME": "shop", "PATH": "/bin"}
+
+    (finding,) = examine_settings(Settings.load(environ), environ)
+
+    assert finding == Finding(True, "the settings can be used")

@@ -1,0 +1,40 @@
+"""Looks at what only its use would find wrong in the settings: names, the exporter, the funnel file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from importlib.metadata import entry_points
+
+from otel_usage.errors import SettingError
+from otel_usage.reports.funnels import load_funnels
+from otel_usage.settings import PREFIX, Settings, describe
+
+EXPORTERS = ("clickhouse", "otlp", "console", "none")
+EXPORTER_GROUP = "otel_usage_exporter"
+
+
+def unknown_settings(environ: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Yield a line for each variable that looks like a setting of ours and is none."""
+    environ = os.environ if environ is None else environ
+    known = {setting.name.removeprefix(PREFIX): setting.name for setting in describe(Settings())}
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and environ[name] and name not in known.values():
+            close = get_close_matches(name.removeprefix(PREFIX), known, n=1)
+            cure = f"did you mean {known[close[0]]}?" if close else "`otel-usage settings` names all that are"
+            yield f"{name} is no setting; {cure}"
+
+
+def unusable_settings(settings: Settings) -> Iterator[SettingError]:
+    """Yield what an app would log when it starts, and go on without."""
+    names = sorted(entry_points(group=EXPORTER_GROUP).names)
+    if settings.exporter_name not in (*EXPORTERS, *names):
+        yield SettingError(
+            f"OTEL_USAGE_EXPORTER is {settings.exporter_name!r}, expected one of: {', '.join([*EXPORTERS, *names])}"
+        )
+    if settings.funnels:
+        try:
+            load_funnels(settings.funnels)
+        except SettingError as error:
+            yield error
