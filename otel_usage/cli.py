@@ -5,26 +5,28 @@ Exit codes: 0 done, 1 failed, 2 wrong usage. An error is one line on stderr; `--
 
 from __future__ import annotations
 
-import os
 import sys
-import traceback
-from collections.abc import Callable
 from contextlib import closing, nullcontext
 from dataclasses import replace
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from otel_usage import __version__
-from otel_usage.clickhouse import MISSING_SCHEMA_CODES, UNKNOWN_DATABASE, connect
-from otel_usage.dsn import DEFAULT_DSN
-from otel_usage.errors import ClickHouseError, OtelUsageError, SettingError
+from otel_usage.cli_failures import run
+from otel_usage.cli_options import DataDirectory, WholeNumber, dsn_option, not_empty, person_options
+from otel_usage.clickhouse import UNKNOWN_DATABASE, connect
+from otel_usage.dsn import DEFAULT_DSN, parse_dsn
+from otel_usage.environment import unknown_settings, unusable_settings
+from otel_usage.errors import ClickHouseError, OtelUsageError
 from otel_usage.reports import REPORTS, ReportParameters, run_report
+from otel_usage.reports.asking import notes, takes
 from otel_usage.reports.model import DEFAULT_LIMIT
 from otel_usage.reports.output import FORMATS, printable, write_result
-from otel_usage.reports.period import parse_period
+from otel_usage.reports.period import is_part_of_day, parse_period
 from otel_usage.settings import Settings, describe
 
 if TYPE_CHECKING:
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
 
 _LONG_SECONDS = 3600
 """How long a statement over all events may take without a word."""
-_DSN_HELP = f"ClickHouse; default: OTEL_USAGE_DSN, else {DEFAULT_DSN}"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -45,18 +46,16 @@ def cli(debug: bool) -> None:
 @cli.command()
 @click.option(
     "--data",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=DataDirectory(),
     default=Path("otel-usage-data"),
     show_default=True,
     help="Directory of the data; made if it is missing.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
-    "--http-port", type=click.IntRange(0, 65535), default=8123, show_default=True, help="ClickHouse HTTP."
+    "--http-port", type=WholeNumber(0, 65535), default=8123, show_default=True, help="ClickHouse HTTP."
 )
-@click.option(
-    "--otlp-port", type=click.IntRange(0, 65535), default=4318, show_default=True, help="OTLP/HTTP."
-)
+@click.option("--otlp-port", type=WholeNumber(0, 65535), default=4318, show_default=True, help="OTLP/HTTP.")
 @click.option(
     "--allow-host", multiple=True, metavar="NAME", help="Accept this Host header too; may be repeated."
 )
@@ -83,7 +82,7 @@ def serve(data: Path, host: str, http_port: int, otlp_port: int, allow_host: tup
 
 
 @cli.command()
-@click.option("--dsn", help=_DSN_HELP)
+@dsn_option
 @click.option("--dry-run", is_flag=True, help="Print the statements instead of running them.")
 def migrate(dsn: str | None, dry_run: bool) -> int:
     """Create the tables and views, or bring them up to date. Repeatable."""
@@ -113,16 +112,16 @@ def migrate(dsn: str | None, dry_run: bool) -> int:
     default="7d",
     show_default=True,
     metavar="WHEN",
-    help="15m, 24h, 7d, 4w, or a date or time, UTC.",
+    help="15m, 24h, 7d, 4w, or a date or time, UTC; whole days, except in events.",
 )
 @click.option("--until", metavar="WHEN", help="The same; default: now.")
-@click.option("--service", default="", help="One service only; default: all.")
-@click.option("--funnel", default="", help="One funnel only; default: all.")
+@click.option("--service", callback=not_empty, help="One service only; default: all.")
+@click.option("--funnel", callback=not_empty, help="One funnel only; default: all. For the report funnel.")
 @click.option(
-    "--limit", type=click.IntRange(1, 1_000_000), default=DEFAULT_LIMIT, show_default=True, help="Most rows."
+    "--limit", type=WholeNumber(1, 1_000_000), default=DEFAULT_LIMIT, show_default=True, help="Most rows."
 )
 @click.option("--format", "output_format", type=click.Choice(FORMATS), default="table", show_default=True)
-@click.option("--dsn", help=_DSN_HELP)
+@dsn_option
 def report(
     name: str | None,
     list_reports: bool,
@@ -136,23 +135,33 @@ def report(
 ) -> int:
     """Print a report: browsers, ips, pages, visits, funnel, events and more."""
     if list_reports:
-        width = max(map(len, REPORTS))
-        for known in REPORTS.values():
-            click.echo(f"{known.name:{width}}  {known.description}")
-        return 0
+        return _list_reports(name)
     if name not in REPORTS:
         asked = f"Unknown report {name!r}, must be one of: " if name else "Which report? One of: "
         raise click.UsageError(asked + ", ".join(REPORTS))
+    if funnel and not takes(name, "funnel"):
+        ours = ", ".join(known for known in REPORTS if takes(known, "funnel"))
+        raise click.UsageError(f"The report {name!r} takes no --funnel; only this one does: {ours}")
     try:
         start, end = parse_period(since, until)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     parameters = ReportParameters(start, end, service=service, limit=limit, funnel=funnel)
+    is_part = is_part_of_day(since, start) or is_part_of_day(until, end)
     with closing(connect(_dsn_in_force(dsn))) as client:
         result = run_report(client, name, parameters)
-    write_result(result, output_format, sys.stdout)
-    if result.is_cut:
-        click.echo(f"otel-usage: only the first {limit} rows; ask for more with --limit", err=True)
+        write_result(result, output_format, sys.stdout)
+        for note in notes(client, name, parameters, result, is_part_of_day=is_part):
+            click.echo(f"otel-usage: {printable(note)}", err=True)
+    return 0
+
+
+def _list_reports(name: str | None) -> int:
+    if name:
+        raise click.UsageError(f"--list names all reports and takes none: leave {name!r} or --list away")
+    width = max(map(len, REPORTS))
+    for known in REPORTS.values():
+        click.echo(f"{known.name:{width}}  {known.description}")
     return 0
 
 
@@ -162,19 +171,26 @@ def settings(output_format: str) -> int:
     """Print every setting: its variable, the value in force, the default, the meaning."""
     from otel_usage.reports.model import ReportResult
 
-    rows = [(line.name, line.value, line.default, line.meaning) for line in describe(Settings.load())]
+    in_force = Settings.load()
+    for line in unknown_settings():
+        click.echo(f"otel-usage: {printable(line)}", err=True)
+    for error in unusable_settings(in_force):
+        raise error
+    rows = [(line.name, line.value, line.default, line.meaning) for line in describe(in_force)]
     write_result(ReportResult(("setting", "value", "default", "meaning"), rows), output_format, sys.stdout)
     return 0
 
 
 @cli.command()
-@click.option("--dsn", help=_DSN_HELP)
+@dsn_option
 def doctor(dsn: str | None) -> int:
-    """Check the way into ClickHouse: connection, schema, and one event there and back."""
-    from otel_usage.doctor import examine
+    """Check the settings and the way into ClickHouse: connection, schema, and one event there and back."""
+    from otel_usage.doctor import examine, examine_settings
 
+    dsn = _dsn_in_force(dsn)
+    parse_dsn(dsn)
     healthy = True
-    for finding in examine(_dsn_in_force(dsn)):
+    for finding in chain(examine_settings(Settings.load()), examine(dsn)):
         click.echo(finding.line())
         healthy = healthy and finding.is_good
     return 0 if healthy else 1
@@ -183,7 +199,7 @@ def doctor(dsn: str | None) -> int:
 @cli.command()
 @click.option(
     "--requests",
-    type=click.IntRange(1, 1_000_000),
+    type=WholeNumber(1, 1_000_000),
     help="Requests to send; default: 2000, or all of the log.",
 )
 @click.option("--keep", is_flag=True, help="Leave the servers running until Ctrl-C.")
@@ -200,18 +216,6 @@ def demo(requests: int | None, keep: bool, log: Path | None) -> int:
     from otel_usage.demo.run import DemoOptions, run_demo
 
     return run_demo(DemoOptions(requests=requests, keep=keep, log=log))
-
-
-def _person_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Add the options that say who is meant, of which one must be given."""
-    for name, metavar, meaning in (
-        ("--address", "IP", "Everything from this client address."),
-        ("--visitor", "ID", "Everything of this visitor: 32 hex digits."),
-        ("--visit", "KEY", "One visit: 32 hex digits."),
-        ("--user", "ID", "Everything of the visits in which this user was signed in."),
-    ):
-        command = click.option(name, metavar=metavar, help=meaning)(command)
-    return command
 
 
 def _selector(options: dict[str, str | None]) -> Selector:
@@ -235,10 +239,10 @@ def _selector(options: dict[str, str | None]) -> Selector:
 
 
 @cli.command()
-@_person_options
+@person_options
 @click.option("--dry-run", is_flag=True, help="Count what would go, and change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--dsn", help=_DSN_HELP)
+@dsn_option
 def forget(dry_run: bool, yes: bool, dsn: str | None, **person: str | None) -> int:
     """Remove a person from every table and state, and count what is left."""
     from otel_usage.privacy import forget as run_forget
@@ -264,13 +268,13 @@ def forget(dry_run: bool, yes: bool, dsn: str | None, **person: str | None) -> i
 
 
 @cli.command("export-person")
-@_person_options
+@person_options
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     help="A new file, for you alone; default: stdout.",
 )
-@click.option("--dsn", help=_DSN_HELP)
+@dsn_option
 def export_person(output: Path | None, dsn: str | None, **person: str | None) -> int:
     """Write every row that is held of a person, as lines of JSON."""
     from otel_usage.privacy import export_person as export
@@ -296,7 +300,7 @@ def export_person(output: Path | None, dsn: str | None, **person: str | None) ->
 @click.option(
     "--day", type=click.DateTime(["%Y-%m-%d"]), required=True, metavar="YYYY-MM-DD", help="A day, UTC."
 )
-@click.option("--dsn", help=_DSN_HELP)
+@dsn_option
 def rebuild(day: datetime, dsn: str | None) -> int:
     """Make the states of one day anew from its events, each counted once."""
     from otel_usage.schema.rebuild import rebuild_day
@@ -310,58 +314,7 @@ def rebuild(day: datetime, dsn: str | None) -> int:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    sys.exit(_run(arguments))
-
-
-def _run(arguments: list[str]) -> int:
-    # Taken wherever it stands: who wants the traceback has typed the command already.
-    debug = "--debug" in arguments
-    arguments = [argument for argument in arguments if argument != "--debug"]
-    try:
-        code: Any = cli.main(args=arguments, prog_name="otel-usage", standalone_mode=False)
-        sys.stdout.flush()
-        return code if isinstance(code, int) else 0
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        return 2
-    except click.UsageError as error:
-        return _failed(f"{error.format_message()} (see: {_command_path(error, arguments)} --help)", 2, debug)
-    except click.exceptions.Exit as error:
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        return _failed("interrupted", 1, debug)
-    except SettingError as error:
-        return _failed(str(error), 2, debug)
-    except ClickHouseError as error:
-        cure = (
-            ". The schema is missing or old, run: otel-usage migrate"
-            if error.code in MISSING_SCHEMA_CODES
-            else ""
-        )
-        return _failed(f"{error}{cure}", 1, debug)
-    except (OtelUsageError, click.ClickException) as error:
-        return _failed(str(error), 1, debug)
-    except BrokenPipeError:
-        # Whoever read us has enough, as `| head` does. The interpreter must not try to flush again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except Exception as error:
-        return _failed(f"{type(error).__name__}: {error}. This is a bug; --debug shows where", 1, debug)
-
-
-def _command_path(error: click.UsageError, arguments: list[str]) -> str:
-    if error.ctx is not None:
-        return error.ctx.command_path
-    # An option without its value is found before there is a context.
-    return f"otel-usage {arguments[0]}" if arguments and arguments[0] in cli.commands else "otel-usage"
-
-
-def _failed(message: str, code: int, debug: bool) -> int:
-    if debug:
-        traceback.print_exc()
-    # ClickHouse quotes what it was sent, which may be what a client of the app has sent.
-    click.echo(f"otel-usage: {printable(' '.join(message.split()))}", err=True)
-    return code
+    sys.exit(run(cli, arguments))
 
 
 def _dsn_in_force(dsn: str | None) -> str:

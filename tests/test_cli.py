@@ -19,7 +19,7 @@ from otel_usage.clickhouse import ClickHouse
 from otel_usage.instrumentation.address import AddressPolicy
 from otel_usage.reports import REPORTS
 from otel_usage.schema import migrate
-from tests.builders import build_event, insert_events
+from tests.builders import build_event, build_stage, insert_events
 from tests.serving import ServeProcess
 
 
@@ -69,11 +69,21 @@ def dsn(usage: ClickHouse, serve: ServeProcess) -> str:
         pytest.param(["report", "x"], f"Unknown report 'x', must be one of: {', '.join(REPORTS)} (see: otel-usage report --help)", id="report"),
         pytest.param(["report", "ips", "--since", "soon"], "'soon' is no time, expected 15m, 24h, 7d, 4w, or a date such as 2026-11-01 or 2026-11-01T12:00:00 (see: otel-usage report --help)", id="time"),
         pytest.param(["report", "ips", "--since", "1h", "--until", "2h"], "The period is empty: --since 1h does not lie before --until 2h (see: otel-usage report --help)", id="empty period"),
-        pytest.param(["report", "ips", "--limit", "0"], "Invalid value for '--limit': 0 is not in the range 1<=x<=1000000. (see: otel-usage report --help)", id="limit"),
+        pytest.param(["report", "ips", "--limit", "0"], "Invalid value for '--limit': '0', expected a whole number from 1 to 1000000 (see: otel-usage report --help)", id="limit"),
+        pytest.param(["report", "ips", "--limit", "abc"], "Invalid value for '--limit': 'abc', expected a whole number from 1 to 1000000 (see: otel-usage report --help)", id="limit in words"),
+        pytest.param(["report", "ips", "--since", "99999999d"], "'99999999d' is too far back, expected a time from 1970 on (see: otel-usage report --help)", id="too far back"),
+        pytest.param(["report", "browsers", "--funnel", "x"], "The report 'browsers' takes no --funnel; only this one does: funnel (see: otel-usage report --help)", id="option of another report"),
+        pytest.param(["report", "--list", "browsers"], "--list names all reports and takes none: leave 'browsers' or --list away (see: otel-usage report --help)", id="list of one"),
+        pytest.param(["report", "ips", "--service", ""], "Invalid value for '--service': is empty, expected a name (see: otel-usage report --help)", id="empty service"),
+        pytest.param(["report", "funnel", "--funnel", ""], "Invalid value for '--funnel': is empty, expected a name (see: otel-usage report --help)", id="empty funnel"),
+        pytest.param(["report", "ips", "--dsn", "http://localhost/a/b"], "The DSN has the path '/a/b', expected one name: the path of the DSN is one database name", id="path of two parts"),
+        pytest.param(["doctor", "--dsn", "postgres://x"], "The DSN cannot be used, expected http(s)://user:password@host:port/database or chdb:///path/database", id="DSN of the doctor"),
+        pytest.param(["serve", "--data", ""], "Invalid value for '--data': is empty, expected a directory (see: otel-usage serve --help)", id="no directory"),
+        pytest.param(["serve", "--http-port", "7", "--otlp-port", "7"], "--http-port and --otlp-port are both 7. Choose another port with --otlp-port", id="one port"),
         pytest.param(["report", "ips", "--format", "xml"], "Invalid value for '--format': 'xml' is not one of 'table', 'json', 'csv'. (see: otel-usage report --help)", id="format"),
         pytest.param(["report", "ips", "--dsn", "postgres://x"], "The DSN cannot be used, expected http(s)://user:password@host:port/database or chdb:///path/database", id="DSN"),
         pytest.param(["migrate", "--dsn", "http://localhost/a-b"], "The DSN names the database 'a-b', expected letters, digits and _ that do not begin with a digit", id="database"),
-        pytest.param(["serve", "--http-port", "99999"], "Invalid value for '--http-port': 99999 is not in the range 0<=x<=65535. (see: otel-usage serve --help)", id="port"),
+        pytest.param(["serve", "--http-port", "99999"], "Invalid value for '--http-port': '99999', expected a whole number from 0 to 65535 (see: otel-usage serve --help)", id="port"),
         pytest.param(["report", "browsers", "pages"], "Got unexpected extra argument", id="argument"),
         pytest.param(["report", "browsers", "--since"], "Option '--since' requires an argument. (see: otel-usage report --help)", id="no value"),
         pytest.param(["settings", "--format", "xml"], "Invalid value for '--format'", id="format of settings"),
@@ -125,14 +135,109 @@ def test_nobody_there_is_one_line_and_exit_code_1(command: str) -> None:
     outcome = run(*command.split(), "--dsn", "http://ann:secret@127.0.0.1:1/usage")
 
     assert outcome.code == 1
-    assert outcome.error_line == "otel-usage: http://127.0.0.1:1/usage does not answer: Connection refused"
+    assert outcome.error_line == (
+        "otel-usage: http://127.0.0.1:1/usage does not answer: Connection refused. Is ClickHouse running? "
+        "For a local one: otel-usage serve"
+    )
 
 
-def test_a_missing_schema_names_the_command_that_makes_it(database: ClickHouse, serve: ServeProcess) -> None:
-    outcome = run("report", "browsers", "--dsn", serve.dsn_of(database.dsn.database))
+@pytest.mark.parametrize("report", ["browsers", "events", "funnel"])
+def test_a_database_that_is_not_ours_is_named_with_the_command_that_makes_it_ours(
+    database: ClickHouse, serve: ServeProcess, report: str
+) -> None:
+    database.command("CREATE TABLE events (a UInt8) ENGINE = MergeTree ORDER BY a")
+    dsn = serve.dsn_of(database.dsn.database)
+
+    outcome = run("report", report, "--dsn", dsn)
 
     assert outcome.code == 1
-    assert outcome.error_line.endswith(". The schema is missing or old, run: otel-usage migrate")
+    assert outcome.error_line == (
+        f"otel-usage: The database {dsn} has no tables of otel-usage, or those of an older version. "
+        f"Run: otel-usage migrate --dsn {dsn}"
+    )
+
+
+def test_a_database_that_is_not_there_is_named_without_the_password(serve: ServeProcess) -> None:
+    place = serve.http_url.removeprefix("http://")
+
+    outcome = run("report", "ips", "--dsn", f"http://default:@{place}/none_here?verify=false")
+
+    assert outcome.code == 1
+    assert outcome.error_line == (
+        f"otel-usage: There is no database http://{place}/none_here. "
+        f"Run: otel-usage migrate --dsn 'http://default:***@{place}/none_here?verify=false'"
+    )
+
+
+def test_a_port_that_speaks_no_tls_is_told(serve: ServeProcess) -> None:
+    place = serve.http_url.removeprefix("http://")
+
+    outcome = run("report", "ips", "--dsn", f"https://{place}/otel_usage")
+
+    assert outcome.code == 1
+    assert outcome.error_line == (
+        f"otel-usage: https://{place}/otel_usage speaks no TLS; "
+        "try http:// instead of https:// in the DSN, or its port for TLS"
+    )
+
+
+def test_an_embedded_database_that_serve_holds_is_one_line(serve: ServeProcess) -> None:
+    outcome = run("report", "ips", "--dsn", f"chdb://{serve.data}/otel_usage")
+
+    assert outcome.code == 1
+    assert outcome.error_line == (
+        f"otel-usage: The data directory {serve.data} is in use by process {serve.process.pid}. "
+        "Ask that one by its http:// address if it is `otel-usage serve`, or stop it"
+    )
+
+
+def test_asking_an_embedded_database_that_is_not_there_makes_none(tmp_path: Path) -> None:
+    dsn = f"chdb://{tmp_path}/none/usage"
+
+    outcome = run("report", "ips", "--dsn", dsn)
+
+    assert outcome.code == 1
+    assert outcome.error_line == (
+        f"otel-usage: {tmp_path}/none: no such data directory. To make it, run: otel-usage migrate --dsn {dsn}"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_embedded_database_is_not_made_among_other_files(tmp_path: Path) -> None:
+    (tmp_path / "status").write_text("precious")
+
+    outcome = run("migrate", "--dsn", f"chdb://{tmp_path}/usage")
+
+    assert outcome.code == 2
+    assert "is not empty and no data directory; name another in the DSN" in outcome.error_line
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["precious"]
+
+
+def test_a_missing_engine_is_named(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['chdb'] = None")
+
+    outcome = run("migrate", "--dsn", f"chdb://{tmp_path}/new/usage", PYTHONPATH=str(tmp_path))
+
+    assert outcome.code == 1
+    assert outcome.error_line.endswith(
+        "/new/usage needs the package chdb. Install it with: pip install 'otel-usage[serve]'"
+    )
+
+
+def test_output_that_cannot_be_written_is_no_bug() -> None:
+    full = subprocess.run(
+        f"'{sys.executable}' -m otel_usage report --list > /dev/full",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert full.returncode == 1
+    assert full.stderr == (
+        "otel-usage: Cannot write the output: no space left on device. Send it somewhere else\n"
+    )
 
 
 @pytest.mark.parametrize("place", [0, 1, 4], ids=["before", "within", "after"])
@@ -284,6 +389,66 @@ def test_a_report_that_is_cut_says_so_beside_the_rows(usage: ClickHouse, dsn: st
     assert outcome.err == "otel-usage: only the first 2 rows; ask for more with --limit\n"
 
 
+def test_a_report_of_days_says_when_it_counts_more_than_was_asked(dsn: str) -> None:
+    now = datetime.now(timezone.utc)
+    since = (now - timedelta(hours=3)).strftime("%Y-%m-%dT%H:%M:%S")
+
+    widened, whole, events = (
+        run("report", name, "--since", start, "--dsn", dsn)
+        for name, start in (("pages", since), ("pages", "2d"), ("events", since))
+    )
+
+    assert widened.err == (f"otel-usage: pages counts whole days in UTC: {since[:10]} to {now.date()}\n")
+    assert (whole.err, events.err) == ("", "")
+
+
+def test_a_service_that_is_not_there_is_told_with_those_that_are(usage: ClickHouse, dsn: str) -> None:
+    insert_events(usage, [build_event(service=name) for name in ("shop", "blog")])
+
+    outcome = run("report", "pages", "--service", "nosuch", "--since", "2026-03-01", "--dsn", dsn)
+
+    assert outcome.err == "otel-usage: there is no service 'nosuch'; there are: blog, shop\n"
+
+
+def test_a_funnel_that_is_not_there_is_told_with_those_that_are(usage: ClickHouse, dsn: str) -> None:
+    before = run("report", "funnel", "--funnel", "nosuch", "--dsn", dsn)
+    insert_events(usage, [build_stage(1, "2026-03-10T12:00:00", visit="v", funnel="buy")])
+
+    after = run("report", "funnel", "--funnel", "nosuch", "--since", "2026-03-01", "--dsn", dsn)
+
+    assert before.err == "otel-usage: there is no funnel yet\n"
+    assert after.err == "otel-usage: there is no funnel 'nosuch'; there are: buy\n"
+
+
+def test_a_service_without_rows_in_the_period_is_not_called_missing(usage: ClickHouse, dsn: str) -> None:
+    insert_events(usage, [build_event(at="2020-01-01T00:00:00")])
+
+    assert run("report", "pages", "--service", "shop", "--dsn", dsn).err == ""
+
+
+def test_a_funnel_of_robots_alone_says_that_they_are_left_out(usage: ClickHouse, dsn: str) -> None:
+    stages = [build_stage(1, "2026-03-10T12:00:00", visit=visit, is_bot=True) for visit in "ab"]
+    insert_events(usage, stages)
+    arguments = ("report", "funnel", "--since", "2026-03-01", "--dsn", dsn)
+
+    robots = run(*arguments)
+    insert_events(usage, [build_stage(1, "2026-03-10T12:00:00", visit="person")])
+    with_a_person = run(*arguments)
+
+    assert robots.err == "otel-usage: 2 visits of robots are left out\n"
+    assert with_a_person.err == ""
+
+
+def test_pages_that_were_not_found_are_named_in_the_table_only(usage: ClickHouse, dsn: str) -> None:
+    insert_events(usage, [build_event(path="/wp-admin", route="", status_code=404)])
+    arguments = ("report", "pages", "--since", "2026-03-01", "--dsn", dsn)
+
+    table, as_json = run(*arguments), run(*arguments, "--format", "json")
+
+    assert table.out.splitlines()[1].split()[:2] == ["(not", "found)"]
+    assert [(row["route"], row["path"]) for row in json.loads(as_json.out)] == [("", "")]
+
+
 def test_an_empty_report_still_names_its_columns(dsn: str) -> None:
     outcome = run("report", "pages", "--format", "csv", "--dsn", dsn)
 
@@ -321,11 +486,52 @@ def test_settings_are_printed_with_secrets_masked() -> None:
     assert values["OTEL_USAGE_BATCH_SIZE"] == "5000"
 
 
+FAULTY_FUNNELS = "[funnels.f]\nstages = []"
+
+
+def test_settings_that_cannot_be_used_are_told(tmp_path: Path) -> None:
+    (tmp_path / "funnels.toml").write_text(FAULTY_FUNNELS)
+
+    misspelt = run("settings", OTEL_USAGE_DNS="http://localhost/x", OTEL_USAGE_QQQ="1", OTEL_USAGE_EMPTY="")
+    exporter = run("settings", OTEL_USAGE_EXPORTER="clickhaus")
+    funnels = run("settings", OTEL_USAGE_FUNNELS=str(tmp_path / "funnels.toml"))
+
+    assert misspelt.code == 0
+    assert misspelt.err == (
+        "otel-usage: OTEL_USAGE_DNS is no setting; did you mean OTEL_USAGE_DSN?\n"
+        "otel-usage: OTEL_USAGE_QQQ is no setting; `otel-usage settings` names all that are\n"
+    )
+    assert (exporter.code, funnels.code) == (2, 2)
+    assert exporter.error_line == (
+        "otel-usage: OTEL_USAGE_EXPORTER is 'clickhaus', expected one of: clickhouse, otlp, console, none"
+    )
+    assert "funnel 'f': expected `stages` alone" in funnels.error_line
+
+
+def test_the_doctor_looks_at_the_settings_too(dsn: str, tmp_path: Path) -> None:
+    (tmp_path / "funnels.toml").write_text(FAULTY_FUNNELS)
+
+    outcome = run(
+        "doctor",
+        OTEL_USAGE_DSN=dsn,
+        OTEL_USAGE_EXPORTER="clickhaus",
+        OTEL_USAGE_FUNNELS=str(tmp_path / "funnels.toml"),
+        OTEL_USAGE_VISIT_TIMEOUT="5",
+    )
+
+    lines = outcome.out.splitlines()
+    assert outcome.code == 1
+    assert [line.split()[0] for line in lines] == ["FAIL"] * 3 + ["ok"] * 5
+    assert lines[0].endswith(
+        "OTEL_USAGE_VISIT_TIMEOUT is no setting; did you mean OTEL_USAGE_VISIT_TIMEOUT_SECONDS?"
+    )
+
+
 def test_the_doctor_finds_a_healthy_database_healthy(dsn: str) -> None:
     outcome = run("doctor", "--dsn", dsn)
 
     assert outcome.code == 0
-    assert [line.split()[0] for line in outcome.out.splitlines()] == ["ok"] * 5
+    assert [line.split()[0] for line in outcome.out.splitlines()] == ["ok"] * 6
 
 
 def test_the_doctors_event_is_stored_once_each_time(usage: ClickHouse, dsn: str) -> None:
@@ -337,10 +543,12 @@ def test_the_doctors_event_is_stored_once_each_time(usage: ClickHouse, dsn: str)
 
 
 def test_the_doctor_names_the_cure_of_a_missing_schema(database: ClickHouse, serve: ServeProcess) -> None:
-    outcome = run("doctor", "--dsn", serve.dsn_of(database.dsn.database))
+    dsn = serve.dsn_of(database.dsn.database)
+
+    outcome = run("doctor", "--dsn", dsn)
 
     assert outcome.code == 1
-    assert outcome.out.splitlines()[-1].endswith("migrations have not been run. Run: otel-usage migrate")
+    assert outcome.out.endswith(f"migrations have not been run. Run: otel-usage migrate --dsn {dsn}\n")
 
 
 def test_the_doctor_says_that_nobody_answers() -> None:
@@ -348,27 +556,32 @@ def test_the_doctor_says_that_nobody_answers() -> None:
 
     assert outcome.code == 1
     assert outcome.out == (
+        "ok    the settings can be used\n"
         "FAIL  http://127.0.0.1:1/usage does not answer: Connection refused. Is ClickHouse running? "
         "For a local one: otel-usage serve\n"
     )
 
 
 def test_the_doctor_sends_a_missing_database_to_migrate(serve: ServeProcess) -> None:
-    outcome = run("doctor", "--dsn", serve.dsn_of("that_does_not_exist"))
+    dsn = serve.dsn_of("that_does_not_exist")
+
+    outcome = run("doctor", "--dsn", dsn)
 
     assert outcome.code == 1
-    assert outcome.out.endswith("(UNKNOWN_DATABASE). Run: otel-usage migrate\n")
+    assert outcome.out.endswith(f"There is no database {dsn}. Run: otel-usage migrate --dsn {dsn}\n")
 
 
 def test_the_doctor_misses_the_result_of_the_probe(database: ClickHouse, serve: ServeProcess) -> None:
     migrate(database)
     database.command("DELETE FROM schema_migrations WHERE version = 0")
 
-    outcome = run("doctor", "--dsn", serve.dsn_of(database.dsn.database))
+    dsn = serve.dsn_of(database.dsn.database)
+
+    outcome = run("doctor", "--dsn", dsn)
 
     assert outcome.code == 1
     assert outcome.out.splitlines()[-1] == (
-        "FAIL  migrate has not seen this server deduplicate inserts. Run: otel-usage migrate"
+        f"FAIL  migrate has not seen this server deduplicate inserts. Run: otel-usage migrate --dsn {dsn}"
     )
 
 
