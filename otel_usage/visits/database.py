@@ -23,6 +23,11 @@ _MAX_HASHED = 2048
 _TIE_ATTEMPTS = 3
 _DELETE_AT_ONCE = 1000
 _TABLE_ATTEMPTS = 3
+_QUIET_INSERTS: Mapping[str, Callable[[sa.Table], Any]] = {
+    "postgresql": postgresql.insert,
+    "sqlite": sqlite.insert,
+}
+"""Where a row that is there already need not be an error; PostgreSQL logs each one."""
 
 
 class _Row(NamedTuple):
@@ -200,23 +205,24 @@ class SqlalchemyVisitManager(BaseVisitManager):
         return self._database.run(lambda connection: self._insert_new(connection, values))
 
     def _insert_new(self, connection: sa.Connection, values: Mapping[str, object]) -> bool:
-        dialect = connection.dialect.name
-        if dialect == "postgresql":  # without an error, because it logs each one
-            statement: sa.Insert = postgresql.insert(self._table).on_conflict_do_nothing()
-        elif dialect == "sqlite":
-            statement = sqlite.insert(self._table).on_conflict_do_nothing()
-        else:
-            statement = sa.insert(self._table)
+        insert = _QUIET_INSERTS.get(connection.dialect.name)
+        if insert is not None:
+            quiet = insert(self._table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+            return connection.execute(quiet, values).rowcount == 1
         try:
-            return connection.execute(statement, values).rowcount > 0
+            connection.execute(sa.insert(self._table), values)
         except IntegrityError:
-            columns = self._table.c
-            is_taken = columns.visit_key == values["visit_key"]
-            if values["fingerprint"] is not None:
-                is_taken |= columns.fingerprint == values["fingerprint"]
-            if connection.execute(sa.select(columns.visit_key).where(is_taken)).first() is None:
-                raise  # for another reason, such as a column that the app's table has and we do not fill
-            return False
+            if self._is_taken(connection, values):
+                return False
+            raise  # for another reason, such as a column that the app's table has and we do not fill
+        return True
+
+    def _is_taken(self, connection: sa.Connection, values: Mapping[str, object]) -> bool:
+        columns = self._table.c
+        condition = columns.visit_key == values["visit_key"]
+        if values["fingerprint"] is not None:
+            condition |= columns.fingerprint == values["fingerprint"]
+        return connection.execute(sa.select(columns.visit_key).where(condition)).first() is not None
 
     def _visit_with_fingerprint(self, fingerprint: str) -> Visit | None:
         """Return the visit of a parallel first request; one that began too long ago loses the fingerprint."""

@@ -229,6 +229,19 @@ def test_parallel_first_requests_of_one_visitor_are_one_visit_and_one_is_new(
     assert len(rows(visit_database)) == 1
 
 
+def test_a_database_that_refuses_a_second_row_by_an_error_settles_ties_too(
+    manager: SqlalchemyVisitManager, visit_database: str
+) -> None:
+    manager._database.engine.dialect.name = "another one"
+
+    with ThreadPoolExecutor(8) as threads:
+        visits = list(threads.map(lambda _: FakeVisitor("192.0.2.1").visit(manager), range(8)))
+
+    assert len({visit.key for visit in visits}) == 1
+    assert sum(visit.is_new for visit in visits) == 1
+    assert len(rows(visit_database)) == 1
+
+
 def test_parallel_first_requests_carry_on_the_same_visit(manager: SqlalchemyVisitManager) -> None:
     first, second = FakeVisitor("192.0.2.1"), FakeVisitor("192.0.2.1")
     opened = first.visit(manager)
@@ -403,8 +416,9 @@ def test_a_table_that_lacks_a_column_is_refused_with_the_name(visit_database: st
     )
 
 
+@pytest.mark.parametrize("dialect", ["sqlite", "another one"])
 def test_a_column_that_nobody_fills_is_an_error_and_not_a_tie(
-    visit_database: str, clock: Clock, caplog: pytest.LogCaptureFixture
+    visit_database: str, clock: Clock, caplog: pytest.LogCaptureFixture, dialect: str
 ) -> None:
     class Base(DeclarativeBase):
         pass
@@ -414,6 +428,7 @@ def test_a_column_that_nobody_fills_is_an_error_and_not_a_tie(
         needed: Mapped[str] = mapped_column(sa.String(10))
 
     manager = database_manager(visit_database, clock, model=StrictVisit)
+    manager._database.engine.dialect.name = dialect
     visitor = FakeVisitor()
     first = visitor.visit(manager)
 
