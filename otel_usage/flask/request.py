@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from io import BytesIO
-from typing import Any
+from typing import IO, Any
 from urllib.parse import parse_qs
 
 from flask.ctx import RequestContext
@@ -28,23 +28,41 @@ class FlaskRequest:
         session = self._context.session
         return None if isinstance(session, NullSession) else session
 
-    def form_values(self, name: str) -> Sequence[str]:
-        """Return the values in the query, then those in a URL-encoded body of known, modest length.
+    def form_values(self, name: str) -> Iterator[str]:
+        """Yield the values in the query, then those in a URL-encoded body of known, modest length.
 
-        Such a body is read and laid back, so that the view finds it untouched. Any other one is a stream, and the
-        view's alone.
+        Such a body is read only when the query did not do, and laid back, so that the view finds it untouched.
+        Any other one is a stream, and the view's alone.
         """
-        return [*self._context.request.args.getlist(name), *self._body_values(name)]
+        yield from self._context.request.args.getlist(name)
+        yield from self._body_values(name)
 
     def _body_values(self, name: str) -> Sequence[str]:
         request = self._context.request
-        length = request.content_length
+        length, limit = request.content_length, request.max_content_length
         if request.mimetype != _FORM or not length or length > _LONGEST_FORM or "stream" in request.__dict__:
             return ()
+        if limit is not None and length > limit:  # the view answers with 413, before it reads
+            return ()
         environ = request.environ
-        body = environ["wsgi.input"].read(length)
+        body = _read(environ["wsgi.input"], length)
         environ["wsgi.input"] = BytesIO(body)
         try:
             return parse_qs(body.decode("latin-1"), max_num_fields=_MOST_FIELDS).get(name, ())
         except ValueError:  # too many fields
             return ()
+
+
+def _read(stream: IO[bytes], length: int) -> bytes:
+    """Return so many bytes, fewer where the client has gone; a server may hand them out piece by piece."""
+    pieces = []
+    while length > 0:
+        try:
+            piece = stream.read(length)
+        except OSError:  # the client has gone; the view finds that out when it reads on
+            break
+        if not piece:
+            break
+        pieces.append(piece)
+        length -= len(piece)
+    return b"".join(pieces)

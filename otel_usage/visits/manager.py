@@ -7,8 +7,9 @@ visit alive, and sends the cookie. A manager with a store of its own says with f
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from datetime import datetime, timedelta, timezone
+from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
 from otel_usage.model import RequestFacts
@@ -33,8 +34,8 @@ class FrameworkRequest(Protocol):
     def session(self) -> MutableMapping[str, Any] | None:
         """Return the framework's own session of the visitor, None when the app has none."""
 
-    def form_values(self, name: str) -> Sequence[str]:
-        """Return the values of a parameter of the query, then of a form in the body; the app can read both again."""
+    def form_values(self, name: str) -> Iterable[str]:
+        """Give the values of a parameter of the query, then of a form in the body; the app can read both again."""
 
 
 class VisitRequest(NamedTuple):
@@ -242,7 +243,7 @@ class BaseVisitManager:
             return self._cookie.values(request.facts.cookie)
         if request.framework is None:
             return ()
-        return request.framework.form_values(self.settings.form_name)[:_MAX_FORM_VALUES]
+        return islice(request.framework.form_values(self.settings.form_name), _MAX_FORM_VALUES)
 
     def _is_fresh(self, ticket: Ticket, now: int) -> bool:
         return abs(now - ticket.seen_ms) <= self.timeout_ms
