@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 from collections.abc import Callable
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
+from operator import attrgetter
 from typing import Any
 
 from otel_usage.errors import SettingError
+from otel_usage.log_throttle import describe_error
 from otel_usage.visits.manager import BaseVisitManager
 
 MANAGER_GROUP = "otel_usage_visit_manager"
@@ -19,6 +22,8 @@ _BUILT_IN = {
     "session": "otel_usage.visits.session:SessionVisitManager",
     "sqlalchemy": "otel_usage.visits.database:SqlalchemyVisitManager",
 }
+_PACKAGE_BY_EXTRA = {"sqlalchemy": "sqlalchemy"}
+"""Built-in managers that need an extra, and a package that comes with it."""
 
 
 def find_visit_manager(named: object) -> Callable[[], BaseVisitManager]:
@@ -37,11 +42,11 @@ def find_visit_manager(named: object) -> Callable[[], BaseVisitManager]:
     """
     if isinstance(named, str):
         if named in _BUILT_IN:
-            return _maker(load_dotted(_BUILT_IN[named]), named)
+            return _maker(_load_built_in(named), named)
         found = entry_points(group=MANAGER_GROUP)
         for entry_point in found:
             if entry_point.name == named:
-                return _maker(entry_point.load(), named)
+                return _maker(_load_entry_point(entry_point), named)
         if "." in named or ":" in named:
             return lambda: _maker(load_dotted(named), named)()
         choices = ", ".join([*_BUILT_IN, *sorted(found.names)])
@@ -52,16 +57,34 @@ def find_visit_manager(named: object) -> Callable[[], BaseVisitManager]:
 
 
 def load_dotted(path: str) -> Any:
-    """Return what a dotted path such as `shop.visits.Manager` or `shop.visits:Manager` names.
+    """Return what a dotted path such as `shop.visits.Manager` or `shop.visits:Kinds.Manager` names.
 
     Raises:
         SettingError: it names nothing.
     """
     module, _, name = path.partition(":") if ":" in path else path.rpartition(".")
     try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+        return attrgetter(name)(importlib.import_module(module))
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise SettingError(f"{path[:200]!r} cannot be loaded: {error}") from error
+
+
+def _load_built_in(name: str) -> Any:
+    package = _PACKAGE_BY_EXTRA.get(name)
+    if package is not None and importlib.util.find_spec(package) is None:
+        raise SettingError(
+            f"The visit manager {name!r} needs {package}. Install it with: pip install 'otel-usage[{name}]'"
+        )
+    return load_dotted(_BUILT_IN[name])
+
+
+def _load_entry_point(entry_point: EntryPoint) -> Any:
+    try:
+        return entry_point.load()
+    except Exception as error:  # of a package that is not ours
+        raise SettingError(
+            f"The visit manager {entry_point.name!r} is {entry_point.value}, which cannot be loaded: {describe_error(error)}"
+        ) from error
 
 
 def _maker(found: Any, name: str) -> Callable[[], BaseVisitManager]:
