@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import socket
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +17,7 @@ import flask
 import pytest
 from flask import Flask
 from opentelemetry.instrumentation.flask import FlaskInstrumentor
+from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
 import otel_usage
@@ -444,6 +447,30 @@ def test_a_body_whose_client_has_gone_is_the_views_trouble_as_before(tracking: T
 
     assert ask() == bare
     assert are_new(tracking) == [True, True]
+
+
+def test_a_form_that_arrives_slowly_is_waited_for_as_the_view_would(tracking: Tracking) -> None:
+    tracking.start(visit_sources="form")
+    app = app_that_reads(READERS["form"])
+    body = f"a=1&{PARAMETER}={ticket_of_another()}".encode()
+    head = f"POST / HTTP/1.0\r\nContent-Type: {URLENCODED}\r\nContent-Length: {len(body)}\r\n\r\n"
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+
+    try:
+        with socket.create_connection(("127.0.0.1", server.server_port), timeout=10) as client:
+            client.sendall(head.encode())
+            for byte in body:
+                client.sendall(bytes([byte]))
+            answer = b"".join(iter(lambda: client.recv(65_536), b""))
+    finally:
+        server.shutdown()
+        thread.join(10)
+        server.server_close()
+
+    assert b"{'a': ['1']," in answer
+    assert keys(tracking) == ["ab" * 16]
 
 
 # The framework's session.
