@@ -18,7 +18,9 @@ class CookieHeader:
         self._name = settings.cookie_name
         self._prefix = settings.cookie_name + "="
         self._secure = settings.cookie_secure
-        self._expires_after_seconds, self._tail = _cookie_attributes(settings)
+        self._place = _place(settings)
+        self._expires_after_seconds, lifetime = _lifetime(settings)
+        self._tail = self._place + lifetime
 
     def values(self, header: str) -> Iterator[str]:
         """Return the values of every cookie of our name in a Cookie header, first to last."""
@@ -35,13 +37,24 @@ class CookieHeader:
         cookie = f"{self._prefix}{value}{self._tail}"
         if self._expires_after_seconds:
             cookie += f"; Expires={formatdate(now_ms / 1000 + self._expires_after_seconds, usegmt=True)}"
-        if self._secure == "true" or (is_https and self._secure == "auto"):
-            cookie += "; Secure"
-        return cookie
+        return cookie + self._secure_flag(is_https)
+
+    def expire(self, is_https: bool) -> str:
+        """Return the Set-Cookie value that makes the client delete the cookie."""
+        return f"{self._prefix}{self._place}; Max-Age=0{self._secure_flag(is_https)}"
+
+    def _secure_flag(self, is_https: bool) -> str:
+        return "; Secure" if self._secure == "true" or (is_https and self._secure == "auto") else ""
 
 
-def _cookie_attributes(settings: Settings) -> tuple[float, str]:
-    """Return the seconds for Expires (0: without it), and the attributes that never change.
+def _place(settings: Settings) -> str:
+    """Return the attributes that say where the cookie is sent to; a browser deletes only what matches them."""
+    place = f"; Path={settings.cookie_path}; HttpOnly; SameSite={settings.cookie_samesite}"
+    return f"{place}; Domain={settings.cookie_domain}" if settings.cookie_domain else place
+
+
+def _lifetime(settings: Settings) -> tuple[float, str]:
+    """Return the seconds for Expires (0: without it), and the attribute that says how long the cookie lives.
 
     Max-Age is enough for every browser in use. Permanent cookies of the old kind carried both, so they still do.
     """
@@ -49,9 +62,4 @@ def _cookie_attributes(settings: Settings) -> tuple[float, str]:
     expires_after_seconds = 0.0
     if not lifetime_seconds and settings.cookie_permanent:
         lifetime_seconds = expires_after_seconds = settings.visit_timeout_seconds
-    parts = [f"Path={settings.cookie_path}", "HttpOnly", f"SameSite={settings.cookie_samesite}"]
-    if settings.cookie_domain:
-        parts.append(f"Domain={settings.cookie_domain}")
-    if lifetime_seconds:
-        parts.append(f"Max-Age={max(round(lifetime_seconds), 1)}")
-    return expires_after_seconds, "".join(f"; {part}" for part in parts)
+    return expires_after_seconds, f"; Max-Age={max(round(lifetime_seconds), 1)}" if lifetime_seconds else ""

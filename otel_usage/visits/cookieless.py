@@ -56,6 +56,8 @@ class CookielessVisitManager(BaseVisitManager):
         now = self.clock_ms()
         self._shared.ensure_thread()
         view = self._shared.view
+        if request.is_speculative:
+            return self._under_way(view, request, now)
         try:
             visit, is_new = self._find_or_open(view, request, now)
         except TableBrokenError:
@@ -75,6 +77,14 @@ class CookielessVisitManager(BaseVisitManager):
         """End the manager's thread; the visits stay for the other workers."""
         self._shared.close(timeout_seconds)
         super().close(timeout_seconds)
+
+    def _under_way(self, view: SharedView, request: VisitRequest, now: int) -> VisitState | None:
+        salt = view.salts.get(now // DAY_MS) or self._shared.salt_of(now // DAY_MS)
+        visitor = salt.visitor_of(request.client_address, request.facts.user_agent)
+        visit = view.table.continue_visit(visitor, now, self.timeout_ms)
+        if visit is None:
+            return None
+        return VisitState(Visit(visit.key.hex(), False, visit.visitor_id.hex(), visit.started_ms))
 
     def _find_or_open(self, view: SharedView, request: VisitRequest, now: int) -> tuple[OpenVisit, bool]:
         address, user_agent = request.client_address, request.facts.user_agent

@@ -47,6 +47,8 @@ class VisitRequest(NamedTuple):
     is_https: bool = False
     framework: FrameworkRequest | None = None
     """None unless the manager's `needs_framework` or the sources ask for it."""
+    is_speculative: bool = False
+    """The answer may never be shown, as that of a prefetch: the request may continue a visit, but opens none."""
 
 
 class VisitState(NamedTuple):
@@ -210,6 +212,8 @@ class BaseVisitManager:
                         visitor = ticket.visitor
                 elif ticket.key_id != self._tickets.key_id and self._is_fresh(ticket, now):
                     foreign = ticket
+        if request.is_speculative:
+            return None
         if foreign is not None and visitor is None:
             self._foreign_cookies.note(foreign.visitor)
             # Another service's visit: replacing its cookie would end it, and ours with the next answer.
@@ -224,6 +228,11 @@ class BaseVisitManager:
         if "form" not in self.settings.visit_sources:
             return ""
         return self._ticket(visit, self.clock_ms(), self._store.is_down)
+
+    def take_back(self, request: VisitRequest) -> str:
+        """Return the Set-Cookie value that deletes the ticket of a visitor who refuses it; empty when it has none."""
+        has_cookie = next(iter(self._cookie.values(request.facts.cookie)), None) is not None
+        return self._cookie.expire(request.is_https) if has_cookie else ""
 
     def flush(self) -> bool:
         """Write the expiry times that wait, and return whether the store took them."""

@@ -29,16 +29,26 @@ class SessionVisitManager(BaseVisitManager):
         now = self.clock_ms()
         text = session.get(SESSION_KEY)
         ticket = self._tickets.read(text) if isinstance(text, str) else None
+        is_over = ticket is None or not ticket.is_authentic or not self._is_fresh(ticket, now)
+        if is_over and request.is_speculative:
+            return None
         if ticket is None or not ticket.is_authentic:
             visit = Visit(key_generator.new_key().hex(), True, key_generator.new_key().hex(), now)
         elif not self._is_fresh(ticket, now):
             visit = Visit(key_generator.new_key().hex(), True, ticket.visitor.hex(), now)
         else:
             visit = Visit(ticket.visit.hex(), False, ticket.visitor.hex(), ticket.started_ms)
-            if now - ticket.seen_ms <= self._resend_after_ms:
+            if now - ticket.seen_ms <= self._resend_after_ms or request.is_speculative:
                 return VisitState(visit)
         session[SESSION_KEY] = self._ticket(visit, now, is_provisional=False)
         return VisitState(visit)
+
+    def take_back(self, request: VisitRequest) -> str:
+        """Remove the visit from the session, and a cookie that another manager has left."""
+        session = request.framework.session() if request.framework is not None else None
+        if session is not None:
+            session.pop(SESSION_KEY, None)
+        return super().take_back(request)
 
     def ticket_for(self, visit: Visit) -> str:
         """Return nothing: forms are not read, the session finds its visit itself."""
