@@ -390,15 +390,20 @@ def test_a_report_that_is_cut_says_so_beside_the_rows(usage: ClickHouse, dsn: st
 
 
 def test_a_report_of_days_says_when_it_counts_more_than_was_asked(dsn: str) -> None:
-    now = datetime.now(timezone.utc)
-    since = (now - timedelta(hours=3)).strftime("%Y-%m-%dT%H:%M:%S")
+    period = ("--since", "2026-03-09T23:00", "--until", "2026-03-10T01:00", "--dsn", dsn)
 
-    widened, whole, events = (
-        run("report", name, "--since", start, "--dsn", dsn)
-        for name, start in (("pages", since), ("pages", "2d"), ("events", since))
+    two_days, one_day, whole, events = (
+        run("report", *arguments)
+        for arguments in (
+            ("pages", *period),
+            ("pages", "--since", "2026-03-09T23:00", "--until", "2026-03-10", "--dsn", dsn),
+            ("pages", "--since", "2d", "--dsn", dsn),
+            ("events", *period),
+        )
     )
 
-    assert widened.err == (f"otel-usage: pages counts whole days in UTC: {since[:10]} to {now.date()}\n")
+    assert two_days.err == "otel-usage: pages counts whole days in UTC: 2026-03-09 to 2026-03-10\n"
+    assert one_day.err == "otel-usage: pages counts whole days in UTC: 2026-03-09\n"
     assert (whole.err, events.err) == ("", "")
 
 

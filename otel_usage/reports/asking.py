@@ -60,7 +60,8 @@ def notes(
     """
     if is_part_of_day and takes(report, "first_day"):
         last_day = parameters.end_day - timedelta(days=1)
-        yield f"{report} counts whole days in UTC: {parameters.first_day} to {last_day}"
+        days = f"{parameters.first_day} to {last_day}" if last_day > parameters.first_day else f"{last_day}"
+        yield f"{report} counts whole days in UTC: {days}"
     if result.is_cut:
         yield f"only the first {parameters.limit} rows; ask for more with --limit"
     if not result.rows:
