@@ -8,151 +8,19 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
 import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Any, TypeAlias
+from typing import Any
 from urllib.parse import urlsplit
 
+from otel_usage import setting_values as read
 from otel_usage.errors import SettingError
 
 logger = logging.getLogger(__name__)
 
 PREFIX = "OTEL_USAGE_"
-
-TrustedProxies: TypeAlias = int | tuple[IPv4Network | IPv6Network, ...]
-"""A number of hops, or the networks whose word is believed; an empty tuple believes only the peer."""
-
-Patterns: TypeAlias = tuple[re.Pattern[str], ...]
-
-_COOKIE_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_COOKIE_DOMAIN = re.compile(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
-_COOKIE_PATH = re.compile(r"/[^;,\x00-\x20\x7f]*")
-
-
-def _text(text: str) -> str:
-    return text
-
-
-def _boolean(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise ValueError("expected true or false")
-    return text.lower() == "true"
-
-
-def _choices(*choices: str) -> Callable[[str], tuple[str, ...]]:
-    expected = "expected one or more of these, separated by commas: " + ", ".join(choices)
-
-    def parse(text: str) -> tuple[str, ...]:
-        words = tuple(dict.fromkeys(word.strip().lower() for word in text.split(",") if word.strip()))
-        if not words or not set(words) <= set(choices):
-            raise ValueError(expected)
-        return words
-
-    return parse
-
-
-def _seconds(*, at_most: float) -> Callable[[str], float]:
-    expected = f"expected a number of seconds above 0 and up to {at_most:.0f}"
-
-    def parse(text: str) -> float:
-        # isascii: float() would also take other scripts' digits and underscores.
-        try:
-            number = float(text) if text.isascii() and "_" not in text else math.nan
-        except ValueError:
-            number = math.nan
-        if not 0.0 < number <= at_most:  # also refuses nan
-            raise ValueError(expected)
-        return number
-
-    return parse
-
-
-def _whole_number(*, at_least: int, at_most: int) -> Callable[[str], int]:
-    expected = f"expected a whole number from {at_least} to {at_most}"
-
-    def parse(text: str) -> int:
-        # isascii: int() would also take other scripts' digits and underscores.
-        if not (text.isascii() and text.isdigit() and len(text) < 16) or not at_least <= int(text) <= at_most:
-            raise ValueError(expected)
-        return int(text)
-
-    return parse
-
-
-def _choice(*choices: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        for choice in choices:
-            if text.lower() == choice.lower():
-                return choice
-        raise ValueError("expected one of: " + ", ".join(choices))
-
-    return parse
-
-
-def _matching(pattern: re.Pattern[str], expected: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if not pattern.fullmatch(text):
-            raise ValueError(f"expected {expected}")
-        return text
-
-    return parse
-
-
-def _patterns(text: str) -> Patterns:
-    try:
-        return tuple(re.compile(part.strip()) for part in text.split(",") if part.strip())
-    except re.error as error:
-        raise ValueError(f"expected comma-separated regular expressions ({error})") from None
-
-
-def _trusted_proxies(text: str) -> TrustedProxies:
-    if text.isascii() and text.isdigit() and len(text) < 4:
-        return int(text)
-    try:
-        return tuple(ip_network(part.strip(), strict=False) for part in text.split(",") if part.strip())
-    except ValueError:
-        raise ValueError(
-            "expected networks such as 10.0.0.0/8,::1 or the number of proxies in front of the app"
-        ) from None
-
-
-def _dsn(text: str) -> str:
-    try:
-        parts = urlsplit(text)
-        valid = (parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0) or (
-            parts.scheme == "chdb" and not parts.netloc and len(parts.path) > 1
-        )
-    except ValueError:
-        valid = False
-    if not valid:
-        # The value is not shown: it may hold a password.
-        raise ValueError("expected http(s)://user:password@host:port/database or chdb:///path/database")
-    return text
-
-
-def _database(text: str) -> str:
-    # Only the form; which databases there are, SQLAlchemy knows.
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_+]*://[^\r\n]*", text):
-        # The value is not shown: it may hold a password.
-        raise ValueError(
-            "expected a URL of SQLAlchemy's such as postgresql+psycopg://user:password@host/database"
-        )
-    return text
-
-
-def _endpoint(text: str) -> str:
-    try:
-        parts = urlsplit(text)
-        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        valid = False
-    if not valid:
-        raise ValueError("expected an address such as http://localhost:4318")
-    return text.rstrip("/")
 
 
 def _setting(
@@ -171,130 +39,169 @@ def _setting(
 class Settings:
     """All settings in force. Build it with `Settings.load`."""
 
-    disabled: bool = _setting(False, "Record nothing, set no cookie, start no thread.", _boolean)
+    disabled: bool = _setting(False, "Record nothing, set no cookie, start no thread.", read.boolean)
     dsn: str | None = _setting(
         None,
         "ClickHouse: http(s)://user:password@host:port/database, or chdb:///path/database for scripts.",
-        _dsn,
+        read.dsn,
         secret=True,
     )
     exporter: str | None = _setting(
         None,
         "clickhouse (the default when DSN is set), otlp (the default otherwise), console, none (annotate "
         "spans only), or a name of the entry point group otel_usage_exporter.",
-        _text,
+        read.text,
     )
     otlp_endpoint: str | None = _setting(
         None,
         "Where the otlp exporter sends. Default: OTEL_EXPORTER_OTLP_ENDPOINT if its protocol is HTTP, "
         "else http://localhost:4318.",
-        _endpoint,
+        read.endpoint,
     )
     visit_manager: Any = _setting(
         "cookie",
         "Who finds the visit of a request: cookie, cookieless, session, sqlalchemy, a name of the entry point group "
         "otel_usage_visit_manager, or a dotted path; by hand also an instance.",
-        _text,
+        read.text,
         takes_objects=True,
     )
     visit_sources: tuple[str, ...] = _setting(
         ("cookie",),
         "Where the visit's ticket is looked for, in this order: cookie, form. Form takes it from the query or a form too.",
-        _choices("cookie", "form"),
+        read.choices("cookie", "form"),
     )
     form_name: str = _setting(
         "otel_usage_visit",
         "Name of the parameter that carries the ticket when VISIT_SOURCES has form.",
-        _matching(re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*"), "letters, digits, -, . and _"),
+        read.matching(re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*"), "letters, digits, -, . and _"),
     )
     visit_database: str | None = _setting(
         None,
         "Where the sqlalchemy visit manager keeps visits: a URL of SQLAlchemy's, such as "
         "postgresql+psycopg://user:password@host/database.",
-        _database,
+        read.database,
         secret=True,
     )
     visit_timeout_seconds: float = _setting(
         1200.0,
         "A visit ends after this long without a request; fractions allowed.",
-        _seconds(at_most=365 * 86_400),
+        read.seconds(at_most=365 * 86_400),
     )
     visitor_lifetime_days: int = _setting(
         365,
         "Max-Age of the visit cookie, which also names the visitor; 0 makes it a session cookie.",
-        _whole_number(at_least=0, at_most=36_500),
+        read.whole_number(at_least=0, at_most=36_500),
     )
     cookie_name: str = _setting(
-        "otel_usage_visit", "Name of the visit cookie.", _matching(_COOKIE_NAME, "letters, digits, - and _")
+        "otel_usage_visit",
+        "Name of the visit cookie.",
+        read.matching(read.COOKIE_NAME, "letters, digits, - and _"),
     )
     cookie_domain: str | None = _setting(
         None,
         "Domain of the visit cookie; unset: the host that answered.",
-        _matching(_COOKIE_DOMAIN, "a domain with a dot, such as example.org"),
+        read.matching(read.COOKIE_DOMAIN, "a domain with a dot, such as example.org"),
     )
     cookie_path: str = _setting(
-        "/", "Path of the visit cookie.", _matching(_COOKIE_PATH, "a path that begins with /")
+        "/", "Path of the visit cookie.", read.matching(read.COOKIE_PATH, "a path that begins with /")
     )
     cookie_secure: str = _setting(
         "auto",
         "Secure flag of the visit cookie: true, false, or auto (set when the request came by HTTPS).",
-        _choice("auto", "true", "false"),
+        read.choice("auto", "true", "false"),
     )
     cookie_permanent: bool = _setting(
         False,
         "With VISITOR_LIFETIME_DAYS 0: keep the cookie for the visit time-out, also when the browser closes.",
-        _boolean,
+        read.boolean,
     )
     cookie_samesite: str = _setting(
-        "Lax", "SameSite of the visit cookie: Lax, Strict or None.", _choice("Lax", "Strict", "None")
+        "Lax", "SameSite of the visit cookie: Lax, Strict or None.", read.choice("Lax", "Strict", "None")
     )
     secret: str | None = _setting(
         None,
         "Signs the cookie and keys the hashes. Default: the framework's secret key, else generated at start. "
         "Several hosts must share it.",
-        _text,
+        read.text,
         secret=True,
     )
-    trusted_proxies: TrustedProxies = _setting(
+    trusted_proxies: read.TrustedProxies = _setting(
         (),
         "Proxies whose X-Forwarded-For or Forwarded is believed: networks, or a number of hops. Unset: believe only the peer.",
-        _trusted_proxies,
+        read.trusted_proxies,
     )
     ip: str = _setting(
         "full",
         "What is kept of the client address: full, masked (/24, /48), hashed, off.",
-        _choice("full", "masked", "hashed", "off"),
+        read.choice("full", "masked", "hashed", "off"),
     )
     respect_gpc: bool = _setting(
-        True, "A visitor who sends Sec-GPC: 1 gets no cookie, no visit and no user id.", _boolean
+        True, "A visitor who sends Sec-GPC: 1 gets no cookie, no visit and no user id.", read.boolean
     )
     respect_dnt: bool = _setting(
-        True, "A visitor who sends DNT: 1 gets no cookie, no visit and no user id.", _boolean
+        True, "A visitor who sends DNT: 1 gets no cookie, no visit and no user id.", read.boolean
     )
-    excluded_urls: Patterns = _setting(
+    consent: Any = _setting(
+        None,
+        "Who agreed to be followed: a dotted path, by hand also a callable, that gets the framework's request and "
+        "returns True, False, or None when the visitor was not asked. Unset: everybody.",
+        # Any text: one that names nothing must follow nobody, where the default would follow everybody.
+        read.text,
+        takes_objects=True,
+    )
+    user: Any = _setting(
+        "auto",
+        "Who the user is: auto (whom the framework has loaded anyway), off, or a dotted path, by hand also a callable, "
+        "that gets the framework's request and returns a user id or None.",
+        read.dotted_path_or("auto", "off"),
+        takes_objects=True,
+    )
+    basic_auth_users: bool = _setting(
+        False,
+        "Take the name of an Authorization: Basic header for the user id, where there is no other and the request "
+        "was not refused.",
+        read.boolean,
+    )
+    track: str = _setting(
+        "all",
+        "all (every view but the excluded ones), or included (only included ones).",
+        read.choice("all", "included"),
+    )
+    track_unmatched: str = _setting(
+        "auto",
+        "Track requests that no view answers, such as a 404: true, false, or auto (not when TRACK is included).",
+        read.choice("auto", "true", "false"),
+    )
+    excluded_urls: read.Patterns = _setting(
         (re.compile("^/static/"),),
-        "Comma-separated regular expressions; a path in which one is found is not tracked.",
-        _patterns,
+        "Comma-separated regular expressions; a path in which one is found is not tracked, whatever else is said of it.",
+        read.patterns,
     )
-    included_urls: Patterns = _setting(
+    included_urls: read.Patterns = _setting(
         (),
-        "Comma-separated regular expressions; when set, only paths in which one is found are tracked.",
-        _patterns,
+        "Comma-separated regular expressions; when set, only paths in which one is found are tracked, and views that "
+        "are included.",
+        read.patterns,
     )
-    funnels: str | None = _setting(None, "Path of the TOML file that describes the funnels.", _text)
+    funnels: str | None = _setting(None, "Path of the TOML file that describes the funnels.", read.text)
+    ignore_users: bool = _setting(
+        False, "Leave signed-in users out of the funnels: what they do reaches no stage.", read.boolean
+    )
     queue_size: int = _setting(
         32768, "Finished events that may wait in memory; further ones are dropped and counted.",
-        _whole_number(at_least=1, at_most=10_000_000),
+        read.whole_number(at_least=1, at_most=10_000_000),
     )  # fmt: skip
-    batch_size: int = _setting(5000, "Events of one insert.", _whole_number(at_least=1, at_most=1_000_000))
+    batch_size: int = _setting(
+        5000, "Events of one insert.", read.whole_number(at_least=1, at_most=1_000_000)
+    )
     flush_interval_seconds: float = _setting(
         1.0,
         "Longest time an event waits for its batch to fill.",
-        _seconds(at_most=3_600),
+        read.seconds(at_most=3_600),
     )
     retention_days: int | None = _setting(
         None, "Days after which `migrate` lets ClickHouse delete events; unset keeps them.",
-        _whole_number(at_least=1, at_most=10_000),
+        read.whole_number(at_least=1, at_most=10_000),
     )  # fmt: skip
 
     @classmethod

@@ -20,6 +20,20 @@ DSN = "expected http(s)://user:password@host:port/database or chdb:///path/datab
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
+        (
+            "user",
+            "me",
+            "OTEL_USAGE_USER is 'me', expected auto, off, or a dotted path such as shop.users.user_of",
+        ),
+        (
+            "user",
+            "a.b()",
+            "OTEL_USAGE_USER is 'a.b()', expected auto, off, or a dotted path such as shop.users.user_of",
+        ),
+        ("basic_auth_users", "yes", "OTEL_USAGE_BASIC_AUTH_USERS is 'yes', expected true or false"),
+        ("ignore_users", "yes", "OTEL_USAGE_IGNORE_USERS is 'yes', expected true or false"),
+        ("track", "some", "OTEL_USAGE_TRACK is 'some', expected one of: all, included"),
+        ("track_unmatched", "no", "OTEL_USAGE_TRACK_UNMATCHED is 'no', expected one of: auto, true, false"),
         ("disabled", "yes", "OTEL_USAGE_DISABLED is 'yes', expected true or false"),
         ("disabled", "1", "OTEL_USAGE_DISABLED is '1', expected true or false"),
         ("dsn", "localhost:8123", f"OTEL_USAGE_DSN is wrong, {DSN}"),
@@ -157,6 +171,7 @@ def test_every_setting_that_can_be_wrong_has_such_a_message() -> None:
         "secret",
         "funnels",
         "visit_manager",
+        "consent",
     }  # any text will do here; they are judged where they are used
     (marker,) = test_a_bad_value_is_named_with_what_was_expected.pytestmark  # type: ignore[attr-defined]
     tested = {parameters[0] for parameters in marker.args[1]}

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import NamedTuple
 
 from otel_usage.model import RequestFacts
-from otel_usage.settings import TrustedProxies
+from otel_usage.setting_values import TrustedProxies
 from otel_usage.visits.keys import derive_key
 
 _LONGEST_ADDRESS = 64
