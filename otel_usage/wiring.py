@@ -62,6 +62,11 @@ class Runtime:
         Args:
             secret: the app's own.
         """
+        # Two first requests at once must not set up one manager twice.
+        with _wiring.lock:
+            return self._set_up_visit_manager(secret)
+
+    def _set_up_visit_manager(self, secret: str | bytes) -> BaseVisitManager | None:
         try:
             manager = self.make_visit_manager() if self.make_visit_manager is not None else None
             if manager is None or manager in _wiring.visit_managers:

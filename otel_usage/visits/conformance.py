@@ -63,12 +63,16 @@ class FakeVisitor:
         """Return the values of the parameter."""
         return self.parameters
 
-    def state(self, manager: BaseVisitManager) -> VisitState:
-        """Ask for the visit of the next request, and take the cookie."""
+    def request(self) -> VisitRequest:
+        """Return the next request."""
         facts = RequestFacts(
             "GET", "https", "conformance.example", "/", "", self.address, "Mozilla/5.0", cookie=self.cookie
         )
-        state = manager.visit_for_request(VisitRequest(facts, self.address, True, self))
+        return VisitRequest(facts, self.address, True, self)
+
+    def state(self, manager: BaseVisitManager) -> VisitState:
+        """Ask for the visit of the next request, and take the cookie."""
+        state = manager.visit_for_request(self.request())
         assert state is not None, "a visitor with an address, cookies and a session can be followed"
         if state.set_cookie:
             ((name, morsel),) = SimpleCookie(state.set_cookie).items()
@@ -224,6 +228,27 @@ class VisitManagerConformance:
         without_cookies = FakeVisitor(parameters=("rubbish", ticket))
 
         assert without_cookies.visit(manager) == first._replace(is_new=False)
+
+    def test_a_request_that_nobody_may_see_continues_a_visit_and_opens_none(self) -> None:
+        manager, visitor = self.start(), FakeVisitor()
+
+        assert manager.visit_for_request(visitor.request()._replace(is_speculative=True)) is None
+        first = visitor.visit(manager)
+        state = manager.visit_for_request(visitor.request()._replace(is_speculative=True))
+
+        assert first.is_new
+        assert state is not None
+        assert state.visit == first._replace(is_new=False)
+
+    def test_a_ticket_can_be_taken_back(self) -> None:
+        manager, visitor = self.start(), FakeVisitor()
+        first = visitor.state(manager)
+
+        set_cookie = manager.take_back(visitor.request())
+
+        assert bool(set_cookie) == bool(first.set_cookie)
+        assert not set_cookie or "Max-Age=0" in set_cookie
+        assert not visitor.session_values
 
     def test_two_workers_agree(self) -> None:
         one, other, visitor = self.start(), self.start(), FakeVisitor()
