@@ -53,7 +53,7 @@ class Browser:
             connection.close()
 
 
-@pytest.mark.parametrize(("manager", "opened"), [("cookie", CLIENTS * PARALLEL)])
+@pytest.mark.parametrize(("manager", "opened"), [("cookie", CLIENTS * PARALLEL), ("cookieless", CLIENTS)])
 def test_each_visitor_whose_first_requests_run_in_parallel_is_one_confirmed_visit(
     serve: ServeProcess, usage: ClickHouse, tmp_path: Path, manager: str, opened: int
 ) -> None:
@@ -64,6 +64,7 @@ def test_each_visitor_whose_first_requests_run_in_parallel_is_one_confirmed_visi
         "OTEL_USAGE_DSN": serve.dsn_of(usage.dsn.database),
         "OTEL_USAGE_VISIT_MANAGER": manager,
         "OTEL_USAGE_TRUSTED_PROXIES": "127.0.0.1",
+        "XDG_RUNTIME_DIR": str(tmp_path),
     }
 
     with launched([*GUNICORN, *APP], environ, tmp_path / "log") as server:
