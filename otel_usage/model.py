@@ -39,6 +39,10 @@ class RequestFacts(NamedTuple):
     """The W3C trace context of the caller, empty when it has none."""
     forwarded: str = ""
     """The whole Forwarded header (RFC 7239)."""
+    purpose: str = ""
+    """`prefetch`, `prerender` or `preview` where the answer may never be shown, else empty."""
+    basic_user: str = ""
+    """Who an `Authorization: Basic` header claims to be; empty unless the settings ask for it."""
 
 
 class Event(NamedTuple):

@@ -218,6 +218,7 @@ def _prepare_processor(settings: Settings) -> None:
     _wiring.processor = UsageSpanProcessor(
         exporter,
         funnels=_wiring.funnels,
+        ignores_users=settings.ignore_users,
         accounting=_wiring.accounting,
         queue_size=settings.queue_size,
         batch_size=settings.batch_size,

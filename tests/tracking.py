@@ -21,7 +21,7 @@ from opentelemetry.test.globals_test import reset_trace_globals
 
 from otel_usage import wiring
 from otel_usage.flask import FlaskUsageInstrumentor
-from otel_usage.instrumentation import tracker
+from otel_usage.instrumentation import tracked
 from otel_usage.model import Event
 from otel_usage.pipeline.accounting import AccountingSnapshot
 from otel_usage.pipeline.processor import UsageSpanProcessor
@@ -113,5 +113,5 @@ def clean_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         atexit.unregister(wiring.shut_down)
         signal.signal(signal.SIGTERM, handler)
         # A test that breaks the end of a request leaves it current.
-        tracker._current_request.set(None)
+        tracked._current_request.set(None)
         reset_trace_globals()

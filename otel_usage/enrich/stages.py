@@ -32,7 +32,14 @@ _FIRST_ERROR_STATUS = 400
 class StageMatcher:
     """Finds the stages that an event reaches, with one dictionary look-up per kind of match."""
 
-    def __init__(self, funnels: Iterable[Funnel]) -> None:
+    def __init__(self, funnels: Iterable[Funnel], *, ignores_users: bool = False) -> None:
+        """Take the funnels in.
+
+        Args:
+            funnels: whose stages are matched.
+            ignores_users: events of signed-in users reach no stage.
+        """
+        self._ignores_users = ignores_users
         self._by_path: defaultdict[str, list[tuple[str, str, int]]] = defaultdict(list)
         self._by_route: defaultdict[str, list[tuple[str, str, int]]] = defaultdict(list)
         self._by_event: defaultdict[str, list[tuple[str, str, int]]] = defaultdict(list)
@@ -55,6 +62,8 @@ class StageMatcher:
         same ids however often it is processed.
         """
         if self._is_idle or event.name == names.STAGE_REACHED:
+            return []
+        if self._ignores_users and event.attributes.get(names.USER_ID):
             return []
         if event.name == names.REQUEST:
             status = event.attributes.get(names.STATUS_CODE)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import flask
 from flask import (
     Flask,
     Response,
@@ -20,11 +20,16 @@ from opentelemetry import trace
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # mypy 2.4 loses the name
 from opentelemetry.trace import Span, SpanKind
 
+from otel_usage import attributes as names
 from otel_usage.flask.request import FlaskRequest
+from otel_usage.flask.scope import place_of
+from otel_usage.flask.users import signed_in_user
 from otel_usage.instrumentation import api  # noqa: F401 - a view's first call must not read it from disk
 from otel_usage.instrumentation.guard import never_raises, report_error
-from otel_usage.instrumentation.tracker import Answer, RequestTracker, TrackedRequest
-from otel_usage.instrumentation.wsgi import read_wsgi_request
+from otel_usage.instrumentation.request_attributes import Answer
+from otel_usage.instrumentation.tracked import TrackedRequest
+from otel_usage.instrumentation.tracker import RequestTracker
+from otel_usage.instrumentation.wsgi import CountedBody, read_wsgi_request
 from otel_usage.wiring import runtime
 
 if TYPE_CHECKING:
@@ -34,6 +39,8 @@ _EXTENSION = "otel_usage"
 _ENVIRON_KEY = "otel_usage.request"
 _CONTRIB_SPAN_KEY = "opentelemetry-flask.span_key"
 """Where contrib's Flask instrumentation keeps the span of the request."""
+_CONTRIB_START_KEY = "opentelemetry-flask.starttime_key"
+"""Where it keeps the start of each request that it sees, also of those that it is told not to trace."""
 _NOT_MODIFIED = 304
 
 
@@ -64,16 +71,27 @@ class FlaskUsageInstrumentor(BaseInstrumentor):  # type: ignore[misc]
 
 @never_raises
 def _request_started(sender: Flask, **extra: Any) -> None:
-    tracker = _tracker_of(sender)
+    _open(sender)
+
+
+def _open(app: Flask) -> _Opened | None:
+    tracker = _tracker_of(app)
     if tracker is None:
-        return
+        return None
     context: RequestContext = _cv_request.get()
-    environ = context.request.environ
-    framework = FlaskRequest(context) if tracker.needs_framework else None
-    tracked = tracker.begin(read_wsgi_request(environ, tracker.runtime.settings), framework)
-    if tracked is not None:
-        # With the context that opened it: a copied context of the same environ must not close it.
-        environ[_ENVIRON_KEY] = _Opened(tracker, tracked, context)
+    request = context.request
+    environ = request.environ
+    tracked = tracker.begin(
+        read_wsgi_request(environ, tracker.runtime.settings),
+        FlaskRequest(context) if tracker.needs_framework else None,
+        place=place_of(app, request.url_rule),
+        request=request,
+    )
+    if tracked is None:
+        return None
+    # With the context that opened it: a copied context of the same environ must not close it.
+    opened = environ[_ENVIRON_KEY] = _Opened(tracker, tracked, context)
+    return opened
 
 
 @never_raises
@@ -81,25 +99,26 @@ def _request_finished(sender: Flask, response: Response, **extra: Any) -> None:
     opened = _opened_here()
     if opened is None or opened.tracked.is_finished:
         return
-    tracker, tracked, context = opened
-    cookie = tracker.finish(tracked, _answer(context, response), _request_span(context.request.environ))
+    size = _body_size(response) if not opened.tracked.filter_reason else None
+    cookie = _finish(opened, response, size)
     if cookie:
         response.headers.add("Set-Cookie", cookie)
     # A file that the server sends by itself has no close that we would hear of.
     if response.is_streamed and not response.direct_passthrough:
         # What the body's generator records still belongs to this request.
-        tracked.is_left_at_close = True
-        response.call_on_close(lambda: _leave(opened))
+        opened.tracked.is_left_at_close = True
+        body = _count_body(response) if size is None and not opened.tracked.filter_reason else None
+        response.call_on_close(lambda: _leave(opened, body))
 
 
 @never_raises
 def _got_request_exception(sender: Flask, **extra: Any) -> None:
     # With debug or testing on, the exception goes on to the server and request_finished never fires.
     propagates = sender.config["PROPAGATE_EXCEPTIONS"]
-    if propagates or (propagates is None and (sender.testing or sender.debug)):
-        opened = _opened_here()
-        if opened is not None:
-            _finish_without_response(opened)
+    # What fails before `request_started`, such as the session, is a request all the same.
+    opened = _opened_here() or _open(sender)
+    if opened is not None and (propagates or (propagates is None and (sender.testing or sender.debug))):
+        _finish(opened, None, None)
 
 
 @never_raises
@@ -109,7 +128,7 @@ def _request_tearing_down(sender: Flask, **extra: Any) -> None:
         # Left in, it would close a circle with the context, and each request would wait for the garbage collector.
         del opened.context.request.environ[_ENVIRON_KEY]
         try:
-            _finish_without_response(opened)
+            _finish(opened, None, None)
         finally:
             # Whatever happens: the next request of this thread would be taken for one inside this one.
             if not opened.tracked.is_left_at_close:
@@ -134,15 +153,30 @@ def _opened_here() -> _Opened | None:
 
 
 @never_raises
-def _leave(opened: _Opened) -> None:
-    opened.tracker.leave(opened.tracked)
+def _leave(opened: _Opened, body: CountedBody | None) -> None:
+    try:
+        if body is not None:
+            opened.tracked.add_event(
+                names.RESPONSE_SENT, time.time_ns(), {names.RESPONSE_SIZE: body.bytes_sent}
+            )
+    finally:
+        opened.tracker.leave(opened.tracked)
 
 
-def _finish_without_response(opened: _Opened) -> None:
-    """Close a request that never got a response; one that has is left as it is."""
+def _count_body(response: Response) -> CountedBody:
+    body = response.response = CountedBody(response.response)
+    return body
+
+
+def _finish(opened: _Opened, response: Response | None, size: int | None) -> str:
+    """Annotate a request once, and return the cookie to set; without a response it failed."""
     tracker, tracked, context = opened
-    if not tracked.is_finished:
-        tracker.finish(tracked, _answer(context, None), _request_span(context.request.environ))
+    if tracked.is_finished:
+        return ""
+    environ = context.request.environ
+    span = _request_span(environ)
+    tracked.is_untraced = span is None and _CONTRIB_START_KEY in environ and _CONTRIB_SPAN_KEY not in environ
+    return tracker.finish(tracked, _answer(opened, response, size), span)
 
 
 def _tracker_of(app: Flask) -> RequestTracker | None:
@@ -170,7 +204,8 @@ def _is_request_span(span: Span | None) -> bool:
     return getattr(span, "kind", None) is SpanKind.SERVER and span is not None and span.is_recording()
 
 
-def _answer(context: RequestContext, response: Response | None) -> Answer:
+def _answer(opened: _Opened, response: Response | None, size: int | None) -> Answer:
+    tracker, tracked, context = opened
     request = context.request
     rule = request.url_rule
     endpoint = rule.endpoint if rule is not None else ""
@@ -180,10 +215,14 @@ def _answer(context: RequestContext, response: Response | None) -> Answer:
         endpoint,
         endpoint.rpartition(".")[0],
         request.view_args,
-        _signed_in_user(context),
-        None if response is None else _body_size(response),
+        "" if tracked.facts.opted_out else _user_id(tracker, context),
+        size,
         response is not None and _allows_cookie(response),
     )
+
+
+def _user_id(tracker: RequestTracker, context: RequestContext) -> str:
+    return signed_in_user(context) if tracker.users.is_passive else tracker.users.user_id(context.request)
 
 
 def _body_size(response: Response) -> int | None:
@@ -206,19 +245,3 @@ def _allows_cookie(response: Response) -> bool:
             if "public" in directives or "s-maxage" in directives:
                 return False
     return True
-
-
-def _signed_in_user(context: RequestContext) -> str:
-    """Return the user that Flask-Login has loaded already; looking it up would be a query of ours."""
-    if getattr(context.app, "login_manager", None) is None:
-        return ""
-    try:
-        user = flask.g.get("_login_user")
-        if user is None or user.is_anonymous:
-            return ""
-        # The session has the id as text. Asking an object that the app's database session has expired would
-        # load it again.
-        return str(context.session.get("_user_id") or user.get_id() or "")
-    except Exception as error:  # of a user class of the app
-        report_error(error)
-        return ""

@@ -8,7 +8,7 @@ import time
 from otel_usage import attributes as names
 from otel_usage.instrumentation.guard import never_raises, report_error
 from otel_usage.instrumentation.redaction import bounded
-from otel_usage.instrumentation.tracker import current_request, make_event_span
+from otel_usage.instrumentation.tracked import current_request, make_event_span
 from otel_usage.log_throttle import LogThrottle
 from otel_usage.model import AttributeValue
 from otel_usage.visits.visit import Visit
@@ -47,12 +47,12 @@ def visit_ticket() -> str:
 
 
 @never_raises
-def track(name: str, **properties: object) -> None:
+def track(name: str, /, **properties: object) -> None:
     """Record an event of the app's own.
 
     Args:
         name: what happened, such as `order_placed`; one of a few fixed words, up to 256 characters.
-        **properties: further facts, kept as text; up to 32, of 2,048 characters each.
+        **properties: further facts, kept as text; up to 32, of 2,048 characters each. Any name will do.
     """
     if not name or name in names.RESERVED_EVENT_NAMES:
         _misuse_log.log(
@@ -145,5 +145,7 @@ def _record(name: str, attributes: dict[str, AttributeValue]) -> None:
     tracked = current_request()
     if tracked is None:
         make_event_span(active.tracer, name, timestamp_ns, attributes)
+    elif reason := tracked.reason_to_filter(name):
+        active.accounting.add_filtered(reason)
     elif not tracked.add_event(name, timestamp_ns, attributes):
         active.accounting.add_refused("too_many_events_in_a_request")

@@ -1,12 +1,16 @@
-"""What a WSGI environment says of its request."""
+"""What WSGI says of a request and of its answer."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from otel_usage.instrumentation.identity import basic_auth_user
 from otel_usage.model import RequestFacts
 from otel_usage.settings import Settings
+
+_PURPOSES = ("prerender", "prefetch", "preview")
+_LONGEST_PURPOSE = 256
 
 
 def read_wsgi_request(environ: Mapping[str, Any], settings: Settings) -> RequestFacts:
@@ -31,9 +35,58 @@ def read_wsgi_request(environ: Mapping[str, Any], settings: Settings) -> Request
         or (settings.respect_dnt and get("HTTP_DNT") == "1"),
         get("HTTP_TRACEPARENT", ""),
         get("HTTP_FORWARDED", ""),
+        _purpose(environ),
+        basic_auth_user(get("HTTP_AUTHORIZATION", "")) if settings.basic_auth_users else "",
     )
+
+
+def _purpose(environ: Mapping[str, Any]) -> str:
+    """Return what a browser asks for in advance, from the header of today or one of those before it."""
+    get = environ.get
+    said = get("HTTP_SEC_PURPOSE") or get("HTTP_PURPOSE") or get("HTTP_X_PURPOSE") or get("HTTP_X_MOZ")
+    if not said:
+        return ""
+    # A prerender says `prefetch;prerender`.
+    words = said[:_LONGEST_PURPOSE].lower()
+    return next((purpose for purpose in _PURPOSES if purpose in words), "")
 
 
 def _decoded(text: str) -> str:
     """Undo the latin-1 that WSGI puts around the bytes of a header (PEP 3333)."""
     return text if text.isascii() else text.encode("latin-1", "replace").decode("utf-8", "replace")
+
+
+class CountedBody:
+    """The body of a streamed response, with the bytes that the server has taken of it."""
+
+    def __init__(self, body: Iterable[Any]) -> None:
+        """Take the place of a body.
+
+        Args:
+            body: yields bytes, or texts that the framework encodes as UTF-8.
+        """
+        # A response that is sent again must not be counted through its first counter.
+        self._body: Iterable[Any] = body._body if isinstance(body, CountedBody) else body
+        self.bytes_sent = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        for part in self._body:
+            # Before the server has it, because it may never come back for the next one.
+            if part.__class__ is bytes or (part.__class__ is str and part.isascii()):
+                self.bytes_sent += len(part)
+            else:
+                self.bytes_sent += _size(part)
+            yield part
+
+    def close(self) -> None:
+        """Close the body, as PEP 3333 asks for."""
+        close = getattr(self._body, "close", None)
+        if close is not None:
+            close()
+
+
+def _size(part: Any) -> int:
+    try:
+        return len(part.encode()) if isinstance(part, str) else len(part)
+    except (TypeError, ValueError):  # nothing that can be sent; the server says so
+        return 0

@@ -53,8 +53,8 @@ def to_event(span: ReadableSpan) -> Event:
 class EventMaker:
     """Turns a finished usage span into its enriched event and the stage events that follow from it."""
 
-    def __init__(self, funnels: Sequence[Funnel] = ()) -> None:
-        self._matcher = StageMatcher(funnels)
+    def __init__(self, funnels: Sequence[Funnel] = (), *, ignores_users: bool = False) -> None:
+        self._matcher = StageMatcher(funnels, ignores_users=ignores_users)
 
     def prepare(self) -> None:
         """Load the tables that the steps of enrichment look into."""

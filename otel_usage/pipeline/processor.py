@@ -30,6 +30,7 @@ class UsageSpanProcessor(SpanProcessor):
     Args:
         exporter: where the events go.
         funnels: funnels whose stages are matched by path, route or event name.
+        ignores_users: events of signed-in users match no stage.
         accounting: counts to add to; new ones by default.
         queue_size: events that may wait; further ones are dropped and counted.
         batch_size: events of one batch.
@@ -41,6 +42,7 @@ class UsageSpanProcessor(SpanProcessor):
         exporter: EventExporter,
         *,
         funnels: Sequence[Funnel] = (),
+        ignores_users: bool = False,
         accounting: Accounting | None = None,
         queue_size: int = 32768,
         batch_size: int = 5000,
@@ -50,7 +52,7 @@ class UsageSpanProcessor(SpanProcessor):
         self._error_log = LogThrottle()
         self._worker = BatchWorker(
             exporter,
-            EventMaker(funnels),
+            EventMaker(funnels, ignores_users=ignores_users),
             self._accounting,
             queue_size=queue_size,
             batch_size=batch_size,

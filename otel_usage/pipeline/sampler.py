@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from opentelemetry.context import Context
+from opentelemetry.context import Context, create_key, set_value
 from opentelemetry.sdk.trace.sampling import (
     ALWAYS_ON,
     Decision,
@@ -17,6 +17,17 @@ from opentelemetry.trace import Link, SpanKind, TraceState
 from opentelemetry.util.types import Attributes
 
 from otel_usage import attributes as names
+
+_UNTRACED = create_key("otel_usage_untraced")
+
+
+def without_trace(parent: Context | None) -> Context:
+    """Return a context in which spans of ours are recorded for usage and never sampled, whatever their parent is.
+
+    Args:
+        parent: None is the current context.
+    """
+    return set_value(_UNTRACED, True, parent)
 
 
 class UsageSampler(Sampler):
@@ -40,6 +51,8 @@ class UsageSampler(Sampler):
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
         """Return the root sampler's result, with DROP turned into RECORD_ONLY for usage."""
+        if parent_context is not None and _UNTRACED in parent_context:
+            return SamplingResult(Decision.RECORD_ONLY, attributes, trace_state)
         result = self.root.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
         if result.decision is Decision.DROP and (
             kind is SpanKind.SERVER or (attributes is not None and names.EVENT_NAME in attributes)

@@ -17,7 +17,7 @@ from otel_usage import attributes as names
 from otel_usage import wiring
 from otel_usage.errors import DeliveryError, RejectedBatch
 from otel_usage.flask import instrumentor
-from otel_usage.instrumentation import api, tracker
+from otel_usage.instrumentation import api, request_attributes, scope, tracked, tracker
 from otel_usage.instrumentation.address import AddressPolicy, AddressResolver
 from otel_usage.log_throttle import LogThrottle
 from otel_usage.pipeline.processor import UsageSpanProcessor
@@ -32,13 +32,18 @@ BREAKABLE: list[tuple[Any, str]] = [
     (instrumentor, "read_wsgi_request"),
     (instrumentor, "_opened_here"),
     (instrumentor, "_answer"),
-    (instrumentor, "_signed_in_user"),
+    (instrumentor, "signed_in_user"),
+    (instrumentor, "place_of"),
+    (instrumentor, "_body_size"),
+    (instrumentor, "_count_body"),
+    (instrumentor, "_finish"),
     (instrumentor, "_request_span"),
     (instrumentor, "_allows_cookie"),
     (instrumentor, "runtime"),
-    (tracker, "bounded"),
-    (tracker, "redact_query"),
-    (tracker, "make_event_span"),
+    (request_attributes, "bounded"),
+    (request_attributes, "redact_query"),
+    (tracked, "make_event_span"),
+    (scope.Scope, "reason_to_filter"),
     (tracker.RequestTracker, "begin"),
     (tracker.RequestTracker, "finish"),
     (tracker.RequestTracker, "_make_request_span"),

@@ -133,7 +133,10 @@ def test_with_a_dead_clickhouse_a_server_ends_in_bounded_time(tmp_path: Path) ->
 
     assert {status for status, _ in answers} == {200}
     assert code == -signal.SIGTERM
-    assert "Shutting down with 20 usage events that could not be sent and are lost" in (tmp_path / "log").read_text()
+    assert (
+        "Shutting down with 20 usage events that could not be sent and are lost"
+        in (tmp_path / "log").read_text()
+    )
 
 
 def test_a_visit_goes_on_over_all_workers_of_a_server(

@@ -9,12 +9,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from otel_usage import attributes as names
-from otel_usage.instrumentation.tracker import (
-    MAX_EVENTS_PER_REQUEST,
-    Answer,
-    RequestTracker,
-    current_request,
-)
+from otel_usage.instrumentation.request_attributes import Answer
+from otel_usage.instrumentation.tracked import MAX_EVENTS_PER_REQUEST, current_request
+from otel_usage.instrumentation.tracker import RequestTracker
 from otel_usage.instrumentation.wsgi import read_wsgi_request
 from otel_usage.model import RequestFacts
 from otel_usage.pipeline.accounting import Accounting

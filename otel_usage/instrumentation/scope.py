@@ -1,0 +1,110 @@
+"""What is tracked: decided for each request by its path, its view, and the groups that the view belongs to.
+
+Views and groups are marked where they are defined, because a decorator knows no app. A group is whatever the
+framework puts views into: a blueprint, a URL namespace.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import NamedTuple, TypeVar
+
+from otel_usage.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+_MARK = "_otel_usage_is_included"
+
+_Marked = TypeVar("_Marked")
+
+
+class Place(NamedTuple):
+    """Where in an app a request goes."""
+
+    view: object = None
+    """None when no view answers it, as for a 404."""
+    groups: tuple[object, ...] = ()
+    """Those of the view, innermost first."""
+
+
+UNKNOWN_PLACE = Place()
+
+
+def include(view: _Marked) -> _Marked:
+    """Mark a view, or the class of a view, as tracked, and return it unchanged.
+
+    It then is tracked also inside an excluded group, and where `OTEL_USAGE_TRACK` is `included`.
+    """
+    return _mark(view, True)
+
+
+def exclude(view: _Marked) -> _Marked:
+    """Mark a view, or the class of a view, as not tracked, and return it unchanged."""
+    return _mark(view, False)
+
+
+def _mark(thing: _Marked, is_included: bool) -> _Marked:
+    """Mark anything that a request may go to. The last mark counts; what cannot be marked is logged."""
+    try:
+        # A bound method takes no attributes, its function does.
+        setattr(getattr(thing, "__func__", thing), _MARK, is_included)
+    except (AttributeError, TypeError):
+        logger.error(
+            "A %s can be neither included nor excluded, expected a function, a class or a blueprint",
+            type(thing).__name__,
+        )
+    return thing
+
+
+class Scope:
+    """What the settings and the marks say of a request."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._excluded = settings.excluded_urls
+        self._included = settings.included_urls
+        self._tracks_all = settings.track == "all"
+        self._tracks_unmatched = settings.track_unmatched
+
+    def reason_to_filter(self, path: str, place: Place) -> str:
+        """Return why a request is not tracked, empty when it is.
+
+        An excluded URL is final. Then the mark nearest to the view counts, and without one what `TRACK` and the
+        included URLs say.
+        """
+        for pattern in self._excluded:
+            if pattern.search(path):
+                return "excluded_url"
+        mark = _nearest_mark(place)
+        if mark is not None:
+            return "" if mark else "excluded_view"
+        is_unmatched = place.view is None
+        if is_unmatched and self._tracks_unmatched == "false":
+            return "unmatched"
+        for pattern in self._included:
+            if pattern.search(path):
+                return ""
+        if self._tracks_all:
+            return "not_included_url" if self._included else ""
+        if is_unmatched:
+            return "" if self._tracks_unmatched == "true" else "unmatched"
+        return "not_included_view"
+
+
+def _nearest_mark(place: Place) -> bool | None:
+    if place.view is None:
+        return None
+    mark = _mark_of(place.view)
+    if mark is None:
+        # What a class's `as_view` returns names its class.
+        mark = _mark_of(getattr(place.view, "view_class", None))
+    for group in place.groups:
+        if mark is not None:
+            break
+        mark = _mark_of(group)
+    return mark
+
+
+def _mark_of(thing: object) -> bool | None:
+    mark = getattr(thing, _MARK, None)
+    # An object that makes up attributes has not been marked.
+    return mark if mark.__class__ is bool else None

@@ -1,0 +1,164 @@
+"""The request that is being served, where any code of the app finds it, and the events that happen in it."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import NamedTuple
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, SpanKind, Tracer
+
+from otel_usage import attributes as names
+from otel_usage.model import Attributes, AttributeValue, RequestFacts
+from otel_usage.pipeline.sampler import without_trace
+from otel_usage.visits.manager import BaseVisitManager, VisitState
+from otel_usage.visits.visit import Visit
+
+MAX_EVENTS_PER_REQUEST = 1000
+
+IGNORED_USER = "ignored_user"
+"""Why a stage that a signed-in user reached is not recorded."""
+
+
+class CollectedEvent(NamedTuple):
+    """An event that waits for the end of its request."""
+
+    name: str
+    timestamp_ns: int
+    attributes: dict[str, AttributeValue]
+
+
+class TrackedRequest:
+    """A request between `begin` and `leave`. Lives in a context variable, so that any code can find it."""
+
+    __slots__ = (
+        "client_address",
+        "collected",
+        "facts",
+        "filter_reason",
+        "ignores_stages",
+        "inherited",
+        "is_finished",
+        "is_left_at_close",
+        "is_untraced",
+        "plugin_attributes",
+        "set_cookie",
+        "span",
+        "start_ns",
+        "state",
+        "tracer",
+        "visits",
+    )
+
+    def __init__(
+        self,
+        facts: RequestFacts,
+        start_ns: int,
+        client_address: str,
+        state: VisitState | None,
+        tracer: Tracer,
+        visits: BaseVisitManager | None = None,
+    ) -> None:
+        self.facts = facts
+        self.client_address = client_address
+        self.start_ns = start_ns
+        self.state = state
+        self.tracer = tracer
+        self.visits = visits
+        self.set_cookie = state.set_cookie if state is not None else ""
+        self.collected: list[CollectedEvent] = []
+        self.filter_reason = ""
+        """Why the request is not tracked, and no event in it; empty when it is."""
+        self.ignores_stages = False
+        """Whether it is the request of a user who is left out of the funnels."""
+        self.is_finished = False
+        self.is_left_at_close = False
+        """The body is a stream: the request is current until the server closes it."""
+        self.is_untraced = False
+        """The app's user wants no trace of it, so the spans that we make must not show."""
+        self.inherited: dict[str, AttributeValue] = {}
+        self.plugin_attributes: Attributes = {}
+        """What plug-ins add to the request's own span."""
+        self.span: Span | None = None
+
+    @property
+    def visit(self) -> Visit | None:
+        """The visit, None for visitors that are not followed."""
+        return self.state.visit if self.state else None
+
+    def visit_ticket(self) -> str:
+        """Return what a form or link carries to continue the visit, empty when there is none."""
+        return self.visits.ticket_for(self.state.visit) if self.visits and self.state else ""
+
+    def reason_to_filter(self, name: str) -> str:
+        """Return why an event of this name is not recorded here, empty when it is."""
+        if self.filter_reason:
+            return self.filter_reason
+        return IGNORED_USER if self.ignores_stages and name == names.STAGE_REACHED else ""
+
+    def add_event(self, name: str, timestamp_ns: int, attributes: dict[str, AttributeValue]) -> bool:
+        """Keep an event for the end of the request, or make it at once when that has passed (a streamed body).
+
+        Returns False when the request has too many.
+        """
+        if self.is_finished:
+            self._make_span(CollectedEvent(name, timestamp_ns, attributes))
+            return True
+        if len(self.collected) >= MAX_EVENTS_PER_REQUEST:
+            return False
+        self.collected.append(CollectedEvent(name, timestamp_ns, attributes))
+        return True
+
+    def ignore_stages(self) -> int:
+        """Drop the stages that were reached, and those to come; return how many there were."""
+        self.ignores_stages = True
+        kept = [event for event in self.collected if event.name != names.STAGE_REACHED]
+        dropped = len(self.collected) - len(kept)
+        self.collected = kept
+        return dropped
+
+    def make_collected_spans(self) -> None:
+        """Make the spans of the events that were kept, back-dated to when they happened."""
+        for event in self.collected:
+            self._make_span(event)
+        self.collected.clear()
+
+    def _make_span(self, event: CollectedEvent) -> None:
+        parent = trace.set_span_in_context(self.span) if self.span is not None else None
+        make_event_span(
+            self.tracer,
+            event.name,
+            event.timestamp_ns,
+            {**self.inherited, **event.attributes},
+            without_trace(parent) if self.is_untraced else parent,
+        )
+
+
+_current_request: ContextVar[TrackedRequest | None] = ContextVar("otel_usage_request", default=None)
+
+
+def current_request() -> TrackedRequest | None:
+    """Return the request that is being served, None outside of one."""
+    return _current_request.get()
+
+
+def set_current_request(tracked: TrackedRequest | None) -> None:
+    """Make a request the current one of this context."""
+    _current_request.set(tracked)
+
+
+def make_event_span(
+    tracer: Tracer,
+    name: str,
+    timestamp_ns: int,
+    attributes: dict[str, AttributeValue],
+    parent: Context | None = None,
+) -> None:
+    """Make the zero-length span of an event."""
+    attributes[names.EVENT_NAME] = name
+    # With the attributes at the start, because the sampler decides by them.
+    span = tracer.start_span(
+        name, context=parent, kind=SpanKind.INTERNAL, attributes=attributes, start_time=timestamp_ns
+    )
+    span.end(end_time=timestamp_ns)
