@@ -154,6 +154,9 @@ def _opened_here() -> _Opened | None:
 
 @never_raises
 def _leave(opened: _Opened, body: CountedBody | None) -> None:
+    if not opened.tracked.is_left_at_close:
+        return  # closed twice
+    opened.tracked.is_left_at_close = False
     try:
         if body is not None:
             opened.tracked.add_event(
