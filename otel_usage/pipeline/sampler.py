@@ -54,11 +54,15 @@ class UsageSampler(Sampler):
         if parent_context is not None and _UNTRACED in parent_context:
             return SamplingResult(Decision.RECORD_ONLY, attributes, trace_state)
         result = self.root.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
-        if result.decision is Decision.DROP and (
-            kind is SpanKind.SERVER or (attributes is not None and names.EVENT_NAME in attributes)
-        ):
+        is_event = attributes is not None and names.EVENT_NAME in attributes
+        if result.decision is Decision.DROP and (is_event or kind is SpanKind.SERVER):
             # The root's answer to a drop carries no attributes; those that the caller gave must not be lost.
             return SamplingResult(Decision.RECORD_ONLY, attributes, result.trace_state)
+        if is_event and names.EVENT_NAME not in result.attributes:
+            # Samplers of others forget to hand them on, and a span begins with those of the result alone.
+            return SamplingResult(
+                result.decision, {**(attributes or {}), **result.attributes}, result.trace_state
+            )
         return result
 
     def get_description(self) -> str:

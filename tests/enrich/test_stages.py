@@ -112,3 +112,12 @@ def test_no_two_stages_of_one_source_have_one_id() -> None:
     stages = StageMatcher([BUY, HELP]).stages_reached(build(**{names.PATH: "/cart"}))
 
     assert len({stage.id for stage in stages}) == 2
+
+
+def test_signed_in_users_reach_a_stage_unless_they_are_ignored() -> None:
+    signed_in = build(**{names.PATH: "/cart", names.USER_ID: "ann"})
+    anonymous = build(**{names.PATH: "/cart"})
+
+    assert StageMatcher([BUY]).stages_reached(signed_in)
+    assert StageMatcher([BUY], ignores_users=True).stages_reached(signed_in) == []
+    assert StageMatcher([BUY], ignores_users=True).stages_reached(anonymous)

@@ -341,3 +341,18 @@ def test_what_is_recorded_outside_of_a_request_is_an_event_at_once(tracking: Tra
     assert event.name == "nightly"
     assert dict(event.attributes)[names.PROPERTY_PREFIX + "rows"] == "7"
     assert names.VISIT_KEY not in event.attributes
+
+
+def test_a_property_may_have_any_name(tracking: Tracking) -> None:
+    tracking.start()
+
+    otel_usage.track("order_placed", name="book", self=1, properties="none")
+
+    (event,) = tracking.events()
+    assert event.name == "order_placed"
+    kept = {key: value for key, value in event.attributes.items() if key.startswith(names.PROPERTY_PREFIX)}
+    assert kept == {
+        "usage.property.name": "book",
+        "usage.property.self": "1",
+        "usage.property.properties": "none",
+    }

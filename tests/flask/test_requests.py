@@ -7,6 +7,7 @@ import importlib.util
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,45 @@ def test_an_exception_that_propagates_is_one_request_with_status_500(
     assert event.attributes[names.ROUTE] == "/broken"
     assert len(tracking.events("tried")) == 1
     assert otel_usage.current_visit() is None
+
+
+class NoSessions(flask.sessions.SecureCookieSessionInterface):
+    def open_session(self, app: Flask, request: flask.Request) -> None:
+        raise RuntimeError("the store of sessions is down")
+
+
+@pytest.mark.parametrize("propagates", [True, False])
+def test_a_session_that_cannot_be_opened_is_one_request_with_status_500(
+    tracking: Tracking, mode: Callable[..., None], propagates: bool
+) -> None:
+    mode()
+    app = build_app(flask.Flask)
+    app.session_interface = NoSessions()
+    app.testing = propagates
+
+    with pytest.raises(RuntimeError) if propagates else nullcontext():
+        app.test_client().get("/item/7")
+
+    event = tracking.request()
+    assert event.attributes[names.STATUS_CODE] == 500
+    assert event.attributes[names.PATH] == "/item/7"
+    assert event.attributes[names.VISIT_KEY]
+    assert otel_usage.current_visit() is None
+
+
+def test_a_receiver_of_the_app_that_raises_first_is_one_request(
+    tracking: Tracking, mode: Callable[..., None]
+) -> None:
+    app = build_app(flask.Flask)
+
+    def broken(sender: Flask, **extra: object) -> None:
+        raise RuntimeError("of the app")
+
+    with flask.request_started.connected_to(broken, app):
+        mode()
+        assert app.test_client().get("/item/7").status_code == 500
+
+    assert tracking.request().attributes[names.STATUS_CODE] == 500
 
 
 def test_a_view_that_is_interrupted_is_one_request(tracking: Tracking, mode: Callable[..., None]) -> None:

@@ -9,7 +9,14 @@ from opentelemetry import trace
 from opentelemetry.instrumentation.flask import FlaskInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import (
+    ALWAYS_OFF,
+    Decision,
+    ParentBased,
+    Sampler,
+    SamplingResult,
+    TraceIdRatioBased,
+)
 
 import otel_usage
 from otel_usage import attributes as names
@@ -178,3 +185,47 @@ def test_our_processor_comes_beside_others_without_taking_their_spans(tracking: 
 
     assert len([span for span in tracking.spans() if span.name == "work"]) == 2
     assert [event.name for event in tracking.events()] == ["object_viewed", "request"]
+
+
+class SamplesChildrenToo(Sampler):
+    """Samples everything, whatever the parent says."""
+
+    def should_sample(self, *args: object, **kwargs: object) -> SamplingResult:
+        return SamplingResult(Decision.RECORD_AND_SAMPLE)
+
+    def get_description(self) -> str:
+        return "all"
+
+
+@pytest.mark.parametrize("sampler", [None, SamplesChildrenToo()], ids=["by parent", "each span"])
+def test_a_url_that_is_excluded_from_tracing_is_an_event_and_no_exported_trace(
+    tracking: Tracking, sampler: Sampler | None
+) -> None:
+    tracking.start(sampler)
+    FlaskInstrumentor().instrument(excluded_urls="item/1$")
+    client = build_app().test_client()
+
+    trace_ids = [client.get(f"/item/{number}").text for number in (1, 2)]
+
+    assert [event.attributes[names.PATH] for event in tracking.events("request")] == ["/item/1", "/item/2"]
+    assert len(tracking.events("object_viewed")) == 2
+    exported = {format(span.context.trace_id, "032x") for span in tracking.spans() if span.context}
+    # What the app itself traces there is its own affair.
+    assert [span.name for span in tracking.spans() if span.name != "work"] == [
+        "object_viewed",
+        "GET /item/<int:number>",
+    ]
+    assert trace_ids[1] in exported
+
+
+def test_an_excluded_url_inside_a_trace_stays_in_it(tracking: Tracking) -> None:
+    tracking.start()
+    FlaskInstrumentor().instrument(excluded_urls="item/1$")
+    headers = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+
+    build_app().test_client().get("/item/1", headers=headers)
+
+    event = tracking.request()
+    assert event.trace_id.hex() == "0af7651916cd43dd8448eb211c80319c"
+    assert event.parent_span_id.hex() == "b7ad6b7169203331"
+    assert [span.name for span in tracking.spans()] == ["work"]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from opentelemetry.context import Context
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import (
     ALWAYS_OFF,
@@ -15,7 +16,7 @@ from opentelemetry.sdk.trace.sampling import (
 from opentelemetry.trace import SpanKind, TraceState
 
 from otel_usage import attributes as names
-from otel_usage.pipeline.sampler import UsageSampler, usage_sampler, wrap_sampler
+from otel_usage.pipeline.sampler import UsageSampler, usage_sampler, without_trace, wrap_sampler
 
 
 def decide(sampler: Sampler, kind: SpanKind, **attributes: str) -> SamplingResult:
@@ -56,6 +57,34 @@ def test_what_is_recorded_keeps_its_attributes_and_trace_state() -> None:
 
     assert dict(result.attributes or {}) == {"given": "yes"}
     assert result.trace_state == TraceState([("vendor", "x")])
+
+
+class ForgetfulSampler(Sampler):
+    def should_sample(self, *args: object, **kwargs: object) -> SamplingResult:
+        return SamplingResult(Decision.RECORD_AND_SAMPLE, {"theirs": 1})
+
+    def get_description(self) -> str:
+        return "forgetful"
+
+
+def test_an_event_keeps_its_attributes_where_a_sampler_forgets_them() -> None:
+    event = decide(UsageSampler(ForgetfulSampler()), SpanKind.INTERNAL, **{names.EVENT_NAME: "liked"})
+    other = decide(UsageSampler(ForgetfulSampler()), SpanKind.INTERNAL, given="yes")
+
+    assert dict(event.attributes or {}) == {names.EVENT_NAME: "liked", "theirs": 1}
+    assert event.decision is Decision.RECORD_AND_SAMPLE
+    assert dict(other.attributes or {}) == {"theirs": 1}
+
+
+@pytest.mark.parametrize("parent", [None, Context({"of": "the app"})])
+def test_what_must_not_show_in_traces_is_recorded_and_not_sampled(parent: Context | None) -> None:
+    context = without_trace(parent)
+
+    result = UsageSampler(ALWAYS_ON).should_sample(context, 1, "name", SpanKind.SERVER, {"given": "yes"})
+
+    assert result.decision is Decision.RECORD_ONLY
+    assert dict(result.attributes or {}) == {"given": "yes"}
+    assert parent is None or context["of"] == "the app"
 
 
 def test_wrapping_twice_is_wrapping_once() -> None:
