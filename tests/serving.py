@@ -46,7 +46,9 @@ def start_serve(data: Path, *options: str, environ: dict[str, str] | None = None
     return ServeProcess(process, Path(values["data"]), values["dsn"], values["http"], values["otlp"])
 
 
-def spawn_serve(data: Path | str, *options: str, environ: dict[str, str] | None = None) -> subprocess.Popen[str]:
+def spawn_serve(
+    data: Path | str, *options: str, environ: dict[str, str] | None = None
+) -> subprocess.Popen[str]:
     """Start the server's process without waiting for it."""
     return subprocess.Popen(
         [sys.executable, "-m", "otel_usage.server", "--data", str(data), *options],

@@ -522,7 +522,9 @@ over.set()
     )
 
 
-def test_an_outage_and_its_end_are_logged_once_without_what_clients_sent(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_outage_and_its_end_are_logged_once_without_what_clients_sent(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     def fail(attempt: int) -> None:
         if attempt <= 20:
             raise DeliveryError("no answer from ClickHouse")
