@@ -91,20 +91,17 @@ class Scope:
 
 
 def _nearest_mark(place: Place) -> bool | None:
-    if place.view is None:
+    view = place.view
+    if view is None:
         return None
-    mark = _mark_of(place.view)
+    mark = getattr(view, _MARK, None)
     if mark is None:
         # What a class's `as_view` returns names its class.
-        mark = _mark_of(getattr(place.view, "view_class", None))
+        view_class = getattr(view, "view_class", None)
+        mark = getattr(view_class, _MARK, None) if view_class is not None else None
     for group in place.groups:
         if mark is not None:
             break
-        mark = _mark_of(group)
-    return mark
-
-
-def _mark_of(thing: object) -> bool | None:
-    mark = getattr(thing, _MARK, None)
+        mark = getattr(group, _MARK, None)
     # An object that makes up attributes has not been marked.
     return mark if mark.__class__ is bool else None

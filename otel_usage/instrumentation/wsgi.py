@@ -35,19 +35,19 @@ def read_wsgi_request(environ: Mapping[str, Any], settings: Settings) -> Request
         or (settings.respect_dnt and get("HTTP_DNT") == "1"),
         get("HTTP_TRACEPARENT", ""),
         get("HTTP_FORWARDED", ""),
-        _purpose(environ),
+        _purpose(
+            get("HTTP_SEC_PURPOSE") or get("HTTP_PURPOSE") or get("HTTP_X_PURPOSE") or get("HTTP_X_MOZ")
+        ),
         basic_auth_user(get("HTTP_AUTHORIZATION", "")) if settings.basic_auth_users else "",
     )
 
 
-def _purpose(environ: Mapping[str, Any]) -> str:
-    """Return what a browser asks for in advance, from the header of today or one of those before it."""
-    get = environ.get
-    said = get("HTTP_SEC_PURPOSE") or get("HTTP_PURPOSE") or get("HTTP_X_PURPOSE") or get("HTTP_X_MOZ")
-    if not said:
+def _purpose(header: str | None) -> str:
+    """Return what a browser asks for in advance, by the header of today or one of those before it."""
+    if not header:
         return ""
     # A prerender says `prefetch;prerender`.
-    words = said[:_LONGEST_PURPOSE].lower()
+    words = header[:_LONGEST_PURPOSE].lower()
     return next((purpose for purpose in _PURPOSES if purpose in words), "")
 
 
