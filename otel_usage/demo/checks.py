@@ -188,7 +188,7 @@ def _check_pages(stored: Stored, truth: Truth) -> list[Check]:
         compare_counts("methods", truth.requests_by_method, stored.counts(_requests_by("method"))),
         compare_counts("pages_daily, routes", truth.requests_by_route, stored.counts(pages)),
         compare_counts("product views", truth.product_views, stored.counts(views)),
-        compare_counts("the shop's own events", truth.app_events, stored.counts(own_events)),
+        compare_counts("events of other kinds", truth.app_events, stored.counts(own_events)),
     ]
 
 

@@ -127,7 +127,8 @@ def sign_up(random: Random) -> list[PlannedRequest]:
 
 def read(random: Random) -> list[PlannedRequest]:
     """Read about the shop rather than buy from it."""
-    pages = [_get(path, path) for path in ("/about", "/imprint", "/catalog.csv")]
+    price_list = replace(_get("/catalog.csv", "/catalog.csv"), event="response_sent")  # a stream
+    pages = [_get("/about", "/about"), _get("/imprint", "/imprint"), price_list]
     requests = [_home(), *random.sample(pages, random.randint(1, 3))]
     if random.random() < 0.3:
         requests.append(_get("/stock-check", "/stock-check"))

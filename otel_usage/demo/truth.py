@@ -40,7 +40,7 @@ class Truth:
     """By (funnel, stage): visits that reached the stage at all, those of robots too."""
     product_views: Counter[str] = field(default_factory=Counter)
     app_events: Counter[str] = field(default_factory=Counter)
-    """The shop's own events by name."""
+    """The shop's own events, and those of its streams, by name."""
     stage_events: int = 0
 
     @property

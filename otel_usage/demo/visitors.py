@@ -40,7 +40,7 @@ class PlannedRequest:
     stages: tuple[tuple[str, str], ...] = ()
     """(funnel, stage) that it reaches."""
     event: str = ""
-    """The shop's own event that it causes."""
+    """The event of another kind that it causes: the shop's own, or that of a stream."""
 
 
 @dataclass(frozen=True, slots=True)
