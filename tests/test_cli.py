@@ -19,7 +19,7 @@ from otel_usage.clickhouse import ClickHouse
 from otel_usage.instrumentation.address import AddressPolicy
 from otel_usage.reports import REPORTS
 from otel_usage.schema import migrate
-from tests.builders import build_event, build_stage, insert_events
+from tests.builders import build_event, build_stage, insert_events, key_of
 from tests.serving import ServeProcess
 
 
@@ -651,6 +651,15 @@ def test_a_forgotten_person_is_counted_before_and_after(usage: ClickHouse, dsn: 
     assert (outcome.code, outcome.err) == (0, "")
     assert ["events", "1", "0"] in [line.split() for line in outcome.out.splitlines()]
     assert usage.query("SELECT count() FROM events").rows == [(1,)]
+
+
+def test_one_visit_is_forgotten_by_its_key(usage: ClickHouse, dsn: str) -> None:
+    insert_events(usage, [build_event(visit="gone"), build_event(visit="kept")])
+
+    outcome = run("forget", "--visit", key_of("gone"), "--yes", "--dsn", dsn)
+
+    assert (outcome.code, outcome.err) == (0, "")
+    assert usage.query("SELECT visit_key FROM visits").rows == [(key_of("kept"),)]
 
 
 def test_a_hashed_address_is_found_with_the_secret(usage: ClickHouse, dsn: str) -> None:

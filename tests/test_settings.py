@@ -56,6 +56,11 @@ DSN = "expected http(s)://user:password@host:port/database or chdb:///path/datab
         ),
         (
             "visit_timeout_seconds",
+            "-5",
+            f"OTEL_USAGE_VISIT_TIMEOUT_SECONDS is '-5', {NUMBER_OF_SECONDS} 31536000",
+        ),
+        (
+            "visit_timeout_seconds",
             "nan",
             f"OTEL_USAGE_VISIT_TIMEOUT_SECONDS is 'nan', {NUMBER_OF_SECONDS} 31536000",
         ),

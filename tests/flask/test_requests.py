@@ -517,3 +517,34 @@ def test_instrumenting_again_starts_again(tracking: Tracking) -> None:
 
 def test_the_instrumentor_states_the_flask_that_it_needs() -> None:
     assert FlaskUsageInstrumentor().instrumentation_dependencies() == ("flask >= 2.2",)
+
+
+def test_the_current_visit_is_known_in_templates_hooks_and_signal_handlers(
+    tracking: Tracking, mode: Callable[..., None]
+) -> None:
+    mode()
+    app = build_app()
+    seen: list[Any] = []
+    app.jinja_env.globals["current_visit"] = otel_usage.current_visit
+    app.add_url_rule("/page", "page", lambda: flask.render_template_string("{{ current_visit().key }}"))
+    app.before_request(lambda: seen.append(otel_usage.current_visit()))
+
+    def note(sender: Flask, **extra: Any) -> None:
+        seen.append(otel_usage.current_visit())
+
+    with flask.template_rendered.connected_to(note, app), flask.request_finished.connected_to(note, app):
+        shown = app.test_client().get("/page").text
+
+    assert shown == tracking.request().attributes[names.VISIT_KEY]
+    assert [visit.key for visit in seen] == [shown] * 3
+    assert otel_usage.current_visit() is None
+
+
+def test_stopping_twice_is_nothing(tracking: Tracking) -> None:
+    tracking.start()
+
+    FlaskUsageInstrumentor().uninstrument()
+    FlaskUsageInstrumentor().uninstrument()
+
+    assert "Set-Cookie" not in build_app().test_client().get("/item/7").headers
+    assert tracking.events() == []

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+from pathlib import Path
 from typing import Any
 
 import flask
@@ -10,6 +13,7 @@ from flask import Flask, Response
 
 import otel_usage
 from otel_usage import attributes as names
+from otel_usage import wiring
 from otel_usage.wiring import runtime
 from tests.tracking import Tracking
 
@@ -317,3 +321,25 @@ def test_disabled_records_nothing_sets_no_cookie_and_starts_no_thread(
     assert runtime() is None
     assert tracking.exporter.attempts == []
     assert tracking.spans() == []
+
+
+@pytest.mark.parametrize("variable", ["OTEL_USAGE_DISABLED", "OTEL_SDK_DISABLED"])
+def test_disabled_nothing_is_imported_made_or_started(
+    tracking: Tracking, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
+) -> None:
+    metadata = tmp_path / "acme_spy-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-spy\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[otel_usage_plugin]\nspy = acme_spy:print\n")
+    (tmp_path / "acme_spy.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv(variable, "true")
+    monkeypatch.delitem(sys.modules, "acme_spy", raising=False)
+    before = set(threading.enumerate())
+
+    tracking.start()
+    build_app().test_client().get("/")
+
+    assert set(threading.enumerate()) <= before
+    assert wiring._wiring.processor is None
+    assert "acme_spy" not in sys.modules

@@ -227,6 +227,16 @@ def ticket_of_another(seconds_ago: float = 0.0, visit: str = "") -> str:
     return manager.ticket_for(manager.new_visit_with_key(visit or "ab" * 16))
 
 
+def test_a_response_sends_the_cookie_again_when_its_expiry_must_slide(tracking: Tracking) -> None:
+    tracking.start()
+    old = ticket_of_another(seconds_ago=100)
+
+    response = build_app().test_client(use_cookies=False).get("/", headers={"Cookie": f"{PARAMETER}={old}"})
+
+    assert cookie_of(response).value != old
+    assert (keys(tracking), are_new(tracking)) == (["ab" * 16], [False])
+
+
 @pytest.mark.parametrize(("sources", "winner"), [("cookie,form", "cookie"), ("form,cookie", "form")])
 def test_the_first_source_that_has_a_visit_wins(tracking: Tracking, sources: str, winner: str) -> None:
     tracking.start(visit_sources=sources)

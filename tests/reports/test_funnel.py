@@ -136,3 +136,13 @@ def test_the_funnel_report_is_the_sum_of_the_daily_conversions(usage: ClickHouse
     ).rows
     assert found == expected
     assert len(found) > 2
+
+
+def test_each_stage_is_compared_with_the_first_and_with_the_one_before(usage: ClickHouse) -> None:
+    for visit, reached in (("a", 3), ("b", 2), ("c", 2), ("d", 1)):
+        stages = [
+            build_stage(place, f"2026-03-10T12:00:0{place}", visit=visit) for place in range(1, reached + 1)
+        ]
+        insert_events(usage, stages)
+
+    assert [row[3:6] for row in stages_of(usage)] == [(4, 1.0, 1.0), (3, 0.75, 0.75), (1, 0.25, 1 / 3)]

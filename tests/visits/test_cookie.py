@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import base64
 import logging
+import os
 from email.utils import parsedate_to_datetime
 
 import pytest
 
 from otel_usage.visits.cookie import CookieVisitManager
+from otel_usage.visits.keys import key_generator
 from tests.visits.cookies import Clock, build_manager, read, returned, visit
 
 
@@ -155,6 +157,7 @@ def test_a_cookie_of_another_length_never_becomes_a_visit(manager: CookieVisitMa
         pytest.param("otel_usage_visit=" + "=" * 83, id="only padding"),
         pytest.param("otel_usage_visit=" + "A" * 83, id="all zero"),
         pytest.param("otel_usage_visit=" + "!" * 83, id="not base64"),
+        pytest.param("otel_usage_visit=" + "A" * 82 + "!", id="one sign that is not base64"),
         pytest.param("otel_usage_visit=" + "é" * 83, id="not ascii"),
         pytest.param("otel_usage_visit=" + "\udcff" * 83, id="lone surrogates"),
         pytest.param("otel_usage_visit=" + "\0" * 83, id="NUL"),
@@ -346,3 +349,17 @@ def test_the_cookie_holds_nothing_of_the_address(clock: Clock) -> None:
     cookies = {visit(manager, returned(first), peer=peer).set_cookie for peer in ("192.0.2.1", "2001:db8::1")}
 
     assert len(cookies) == 1
+
+
+def test_keys_are_what_the_system_drew_whatever_the_address(
+    manager: CookieVisitManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "urandom", lambda count: b"\xab" * count)
+    visits = set()
+
+    for peer in ("192.0.2.1", "2001:db8::1"):
+        key_generator._keys.clear()
+        visits.add(visit(manager, peer=peer).visit)
+    key_generator._keys.clear()
+
+    assert {(found.key, found.visitor_id) for found in visits} == {("ab" * 16, "ab" * 16)}
