@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from contextlib import closing, nullcontext
 from dataclasses import replace
-from datetime import datetime
+from datetime import date
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -17,7 +17,7 @@ import click
 
 from otel_usage import __version__
 from otel_usage.cli_failures import run
-from otel_usage.cli_options import DataDirectory, WholeNumber, dsn_option, not_empty, person_options
+from otel_usage.cli_options import DataDirectory, Day, WholeNumber, dsn_option, not_empty, person_options
 from otel_usage.clickhouse import UNKNOWN_DATABASE, connect
 from otel_usage.dsn import DEFAULT_DSN, parse_dsn
 from otel_usage.environment import unknown_settings, unusable_settings
@@ -254,7 +254,7 @@ def forget(dry_run: bool, yes: bool, dsn: str | None, **person: str | None) -> i
     with closing(connect(_dsn_in_force(dsn), receive_timeout_seconds=_LONG_SECONDS)) as client:
         if not yes:
             held = preview(client, selector)
-            for line in held.lines():
+            for line in held.lines(is_preview=True):
                 click.echo(line)
             if dry_run or held.is_empty:
                 return 0
@@ -290,6 +290,8 @@ def export_person(output: Path | None, dsn: str | None, **person: str | None) ->
             file.write(f"{line}\n")
             written += 1
     if not written:
+        if output:
+            output.unlink()
         click.echo("otel-usage: nothing is held of this person", err=True)
     elif output:
         click.echo(f"otel-usage: {written} rows written", err=True)
@@ -297,16 +299,14 @@ def export_person(output: Path | None, dsn: str | None, **person: str | None) ->
 
 
 @cli.command()
-@click.option(
-    "--day", type=click.DateTime(["%Y-%m-%d"]), required=True, metavar="YYYY-MM-DD", help="A day, UTC."
-)
+@click.option("--day", type=Day(), required=True, metavar="YYYY-MM-DD", help="A day, UTC.")
 @dsn_option
-def rebuild(day: datetime, dsn: str | None) -> int:
+def rebuild(day: date, dsn: str | None) -> int:
     """Make the states of one day anew from its events, each counted once."""
     from otel_usage.schema.rebuild import rebuild_day
 
     with closing(connect(_dsn_in_force(dsn), receive_timeout_seconds=_LONG_SECONDS)) as client:
-        for table in rebuild_day(client, day.date()):
+        for table in rebuild_day(client, day):
             click.echo(f"{table.name}: {table.before} rows before, {table.after} after")
     return 0
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,22 @@ class WholeNumber(click.IntRange):
             return super().convert(value, param, ctx)
         except click.BadParameter:
             self.fail(f"{value!r}, expected a whole number from {self.min} to {self.max}", param, ctx)
+
+
+class Day(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has no type arguments
+    """A day, UTC."""
+
+    name = "day"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        """Return the day."""
+        try:
+            # Python 3.11 also takes other forms of ISO 8601.
+            if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", str(value)):
+                return date.fromisoformat(str(value))
+        except ValueError:
+            pass
+        self.fail(f"{value!r} is no day, expected YYYY-MM-DD", param, ctx)
 
 
 class DataDirectory(click.Path):

@@ -1,8 +1,9 @@
-"""Looks at what only its use would find wrong in the settings: names, the exporter, the funnel file."""
+"""Looks at what only its use would find wrong in the settings: names, the exporter, the funnel file, the visit manager."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from importlib.metadata import entry_points
@@ -10,6 +11,7 @@ from importlib.metadata import entry_points
 from otel_usage.errors import SettingError
 from otel_usage.reports.funnels import load_funnels
 from otel_usage.settings import PREFIX, Settings, describe
+from otel_usage.visits.loading import find_visit_manager
 
 EXPORTERS = ("clickhouse", "otlp", "console", "none")
 EXPORTER_GROUP = "otel_usage_exporter"
@@ -38,3 +40,14 @@ def unusable_settings(settings: Settings) -> Iterator[SettingError]:
             load_funnels(settings.funnels)
         except SettingError as error:
             yield error
+    try:
+        # A dotted path is not followed: importing modules of the app is the app's to do.
+        find_visit_manager(settings.visit_manager)
+    except SettingError as error:
+        yield error
+    if settings.visit_manager == "sqlalchemy" and not settings.visit_database:
+        yield SettingError("OTEL_USAGE_VISIT_MANAGER is 'sqlalchemy', which needs OTEL_USAGE_VISIT_DATABASE")
+    if isinstance(settings.consent, str) and not re.fullmatch(r"[\w.]+[.:]\w[\w.]*", settings.consent):
+        yield SettingError(
+            f"OTEL_USAGE_CONSENT is {settings.consent[:100]!r}, expected a dotted path such as shop.privacy.agreed"
+        )

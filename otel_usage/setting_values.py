@@ -103,7 +103,7 @@ def trusted_proxies(text: str) -> TrustedProxies:
         return tuple(ip_network(part.strip(), strict=False) for part in text.split(",") if part.strip())
     except ValueError:
         raise ValueError(
-            "expected networks such as 10.0.0.0/8,::1 or the number of proxies in front of the app"
+            "expected networks such as 10.0.0.0/8,::1 or the number of proxies in front of the app, up to 999"
         ) from None
 
 

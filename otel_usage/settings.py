@@ -94,7 +94,7 @@ class Settings:
     )
     cookie_name: str = _setting(
         "otel_usage_visit",
-        "Name of the visit cookie.",
+        "Name of the visit cookie; not that of the framework's session.",
         read.matching(read.COOKIE_NAME, "letters, digits, - and _"),
     )
     cookie_domain: str | None = _setting(

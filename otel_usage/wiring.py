@@ -29,7 +29,7 @@ from otel_usage.pipeline.processor import SHUT_DOWN_SECONDS, UsageSpanProcessor
 from otel_usage.pipeline.rows import to_text
 from otel_usage.pipeline.sampler import wrap_sampler
 from otel_usage.reports.funnels import Funnel, load_funnels
-from otel_usage.settings import Settings
+from otel_usage.settings import Settings, env_name
 from otel_usage.visits.keys import prepare_generated_secret
 from otel_usage.visits.loading import find_visit_manager
 from otel_usage.visits.manager import BaseVisitManager
@@ -118,8 +118,10 @@ def configure(**arguments: object) -> None:
             if _wiring.settings is not None:
                 if arguments:
                     logger.warning(
-                        "otel_usage is configured already; these arguments come too late: %s",
+                        "otel_usage is configured already, by the launcher or an earlier call; these arguments come "
+                        "too late: %s. Set them in the environment instead: %s",
                         ", ".join(arguments),
+                        ", ".join(map(env_name, arguments)),
                     )
                 return
             if not _set_up(arguments):

@@ -11,7 +11,7 @@ from otel_usage.errors import SettingError
 from otel_usage.settings import Settings, describe, env_name, mask_password
 
 NUMBER_OF_SECONDS = "expected a number of seconds above 0 and up to"
-PROXIES = "expected networks such as 10.0.0.0/8,::1 or the number of proxies in front of the app"
+PROXIES = "expected networks such as 10.0.0.0/8,::1 or the number of proxies in front of the app, up to 999"
 ADDRESS = "expected an address such as http://localhost:4318"
 DATABASE = "expected a URL of SQLAlchemy's such as postgresql+psycopg://user:password@host/database"
 DSN = "expected http(s)://user:password@host:port/database or chdb:///path/database"

@@ -117,7 +117,8 @@ def test_the_first_configuration_counts(tracking: Tracking, caplog: pytest.LogCa
     assert runtime is not None
     assert runtime.settings.ip == "masked"
     assert caplog.messages == [
-        "otel_usage is configured already; these arguments come too late: ip, queue_size"
+        "otel_usage is configured already, by the launcher or an earlier call; these arguments come too late: ip, queue_size. "
+        "Set them in the environment instead: OTEL_USAGE_IP, OTEL_USAGE_QUEUE_SIZE"
     ]
 
 

@@ -188,7 +188,9 @@ def _tracker_of(app: Flask) -> RequestTracker | None:
         return None
     tracker: RequestTracker | None = app.extensions.get(_EXTENSION)
     if tracker is None or tracker.runtime is not active:
-        tracker = app.extensions[_EXTENSION] = RequestTracker(active, app.secret_key)
+        tracker = app.extensions[_EXTENSION] = RequestTracker(
+            active, app.secret_key, session_cookie=str(app.config.get("SESSION_COOKIE_NAME", ""))
+        )
     return tracker
 
 

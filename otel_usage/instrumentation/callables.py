@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from otel_usage.errors import SettingError
 from otel_usage.log_throttle import describe_error
 from otel_usage.visits.loading import load_dotted
 
@@ -27,6 +28,9 @@ def load_request_function(named: object, setting: str, consequence: str) -> Requ
     try:
         # Not earlier: the modules of an app must not be imported before they are instrumented.
         found: Any = load_dotted(named) if isinstance(named, str) else named
+    except SettingError as error:
+        logger.error("%s: %s. %s.", setting, error, consequence)
+        return None
     except Exception as error:  # of the app's module
         logger.error("%s cannot be loaded: %s. %s.", setting, describe_error(error), consequence)
         return None

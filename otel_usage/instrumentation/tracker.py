@@ -7,6 +7,7 @@ keeps from the app.
 
 from __future__ import annotations
 
+import logging
 import time
 
 from opentelemetry import propagate, trace
@@ -35,6 +36,8 @@ from otel_usage.visits.plugins import visit_plugins
 from otel_usage.visits.visit import Visit
 from otel_usage.wiring import Runtime
 
+logger = logging.getLogger(__name__)
+
 _SHOWN_ON_REQUEST = frozenset({names.OBJECT_VIEWED, names.STAGE_REACHED, names.COUNTER})
 """Events whose last one the request span carries too, for those who read traces."""
 
@@ -42,7 +45,16 @@ _SHOWN_ON_REQUEST = frozenset({names.OBJECT_VIEWED, names.STAGE_REACHED, names.C
 class RequestTracker:
     """Follows the requests of one app, with the secret of that app."""
 
-    def __init__(self, runtime: Runtime, framework_secret: str | bytes | None) -> None:
+    def __init__(
+        self, runtime: Runtime, framework_secret: str | bytes | None, *, session_cookie: str = ""
+    ) -> None:
+        """Make the tracker of an app.
+
+        Args:
+            runtime: what is in force.
+            framework_secret: the app's own secret key, None or empty when it has none.
+            session_cookie: name of the cookie in which the framework keeps the app's session.
+        """
         self.runtime = runtime
         settings = runtime.settings
         secret = SecretSource(settings.secret).secret_for(framework_secret)
@@ -50,6 +62,12 @@ class RequestTracker:
         self.users = UserReader(settings.user)
         self._consent = ConsentDesk(settings.consent)
         self._visits = runtime.build_visit_manager(secret)
+        if settings.cookie_name == session_cookie:
+            logger.error(
+                "OTEL_USAGE_COOKIE_NAME is the name of the app's own session cookie, which it would overwrite. "
+                "Going on without visits. Choose another name."
+            )
+            self._visits = None
         self.needs_framework = self._visits is not None and self._visits.needs_framework
         """Whether `begin` is to be given the framework's session and form."""
         self._resolver = AddressResolver(settings.trusted_proxies)

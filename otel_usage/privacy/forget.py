@@ -55,15 +55,28 @@ class ForgetReport:
         """Nothing was held of the person."""
         return not self.is_unfinished and not any(count.before for count in self.tables)
 
-    def lines(self) -> list[str]:
-        """Return a table for people, and what else there is to say."""
+    def lines(self, *, is_preview: bool = False) -> list[str]:
+        """Return a table for people, and what else there is to say.
+
+        Args:
+            is_preview: nothing was removed yet.
+        """
         if self.is_empty:
             return ["Nothing is held of this person.", *self.notes]
         width = max(len(count.table) for count in self.tables)
-        head = f"{'table':{width}}  {'before':>8}  {'after':>8}"
+        head = (
+            f"{'table':{width}}  {'held':>8}"
+            if is_preview
+            else f"{'table':{width}}  {'before':>8}  {'after':>8}"
+        )
         rows = [
-            f"{count.table:{width}}  {count.before:8}  {count.after:8}"
-            + ("  counted with others; made anew" if count.is_shared and count.before else "")
+            f"{count.table:{width}}  {count.before:8}"
+            + ("" if is_preview else f"  {count.after:8}")
+            + (
+                "  keys that count others too; made anew without the person"
+                if count.is_shared and count.before
+                else ""
+            )
             for count in self.tables
         ]
         return [head, *rows, *self.notes]

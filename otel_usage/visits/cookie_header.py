@@ -18,6 +18,7 @@ class CookieHeader:
         self._name = settings.cookie_name
         self._prefix = settings.cookie_name + "="
         self._secure = settings.cookie_secure
+        self._is_cross_site = settings.cookie_samesite == "None"
         self._place = _place(settings)
         self._expires_after_seconds, lifetime = _lifetime(settings)
         self._tail = self._place + lifetime
@@ -37,14 +38,17 @@ class CookieHeader:
         cookie = f"{self._prefix}{value}{self._tail}"
         if self._expires_after_seconds:
             cookie += f"; Expires={formatdate(now_ms / 1000 + self._expires_after_seconds, usegmt=True)}"
-        return cookie + self._secure_flag(is_https)
+        return self._secured(cookie, is_https)
 
     def expire(self, is_https: bool) -> str:
         """Return the Set-Cookie value that makes the client delete the cookie."""
-        return f"{self._prefix}{self._place}; Max-Age=0{self._secure_flag(is_https)}"
+        return self._secured(f"{self._prefix}{self._place}; Max-Age=0", is_https)
 
-    def _secure_flag(self, is_https: bool) -> str:
-        return "; Secure" if self._secure == "true" or (is_https and self._secure == "auto") else ""
+    def _secured(self, cookie: str, is_https: bool) -> str:
+        if self._secure == "true" or (is_https and self._secure == "auto"):
+            return cookie + "; Secure"
+        # Browsers refuse the cookie otherwise, and each request would be a new visit.
+        return cookie.replace("; SameSite=None", "; SameSite=Lax", 1) if self._is_cross_site else cookie
 
 
 def _place(settings: Settings) -> str:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
+from otel_usage.log_throttle import LogThrottle
 from otel_usage.visits.keys import key_generator
 from otel_usage.visits.manager import BaseVisitManager, VisitRequest, VisitState
 from otel_usage.visits.visit import Visit
+
+logger = logging.getLogger(__name__)
 
 SESSION_KEY = "otel_usage_visit"
 """The one name that we use in the session. Its value is a ticket, so that nobody can make one up, wherever the
@@ -20,11 +25,17 @@ class SessionVisitManager(BaseVisitManager):
     """
 
     needs_framework = True
+    _no_session_log = LogThrottle(interval_seconds=3600.0)
 
     def visit_for_request(self, request: VisitRequest) -> VisitState | None:
         """Return the visit of the session while it lasts, else a new one; None when there is no session."""
         session = request.framework.session() if request.framework is not None else None
         if session is None:
+            self._no_session_log.log(
+                logger,
+                logging.ERROR,
+                "There is no session to keep the visit in, so there are no visits. In Flask, set SECRET_KEY",
+            )
             return None
         now = self.clock_ms()
         text = session.get(SESSION_KEY)

@@ -510,7 +510,7 @@ def test_the_apps_own_part_of_the_session_stays(tracking: Tracking) -> None:
     assert are_new(tracking) == [True, False]
 
 
-def test_an_app_without_sessions_has_no_visits_and_no_errors(
+def test_an_app_without_sessions_has_no_visits_and_is_told_once(
     tracking: Tracking, caplog: pytest.LogCaptureFixture
 ) -> None:
     tracking.start(visit_manager="session")
@@ -521,7 +521,38 @@ def test_an_app_without_sessions_has_no_visits_and_no_errors(
 
     assert (response.status_code, "Set-Cookie" in response.headers) == (200, False)
     assert keys(tracking) == [None]
-    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == [
+        "There is no session to keep the visit in, so there are no visits. In Flask, set SECRET_KEY"
+    ]
+
+
+def test_a_cookie_that_has_the_sessions_name_is_told_and_never_sent(
+    tracking: Tracking, caplog: pytest.LogCaptureFixture
+) -> None:
+    tracking.start(cookie_name="session")
+    client = build_app().test_client()
+
+    for path in ("/", "/login", "/"):
+        client.get(path)
+
+    cookie = client.get_cookie("session")
+    assert cookie is not None
+    assert cookie.value.startswith("eyJ")  # the app's own
+    assert keys(tracking) == [None] * 3
+    (message,) = (record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR)
+    assert message.startswith("OTEL_USAGE_COOKIE_NAME is the name of the app's own session cookie")
+
+
+@pytest.mark.parametrize(("scheme", "same_site"), [("http", "Lax"), ("https", "None")])
+def test_a_cookie_for_other_sites_is_one_that_browsers_take(
+    tracking: Tracking, scheme: str, same_site: str
+) -> None:
+    tracking.start(cookie_samesite="None")
+
+    response = build_app().test_client().get("/", base_url=f"{scheme}://shop.example")
+
+    assert cookie_of(response)["samesite"] == same_site
+    assert bool(cookie_of(response)["secure"]) == (scheme == "https")
 
 
 def test_an_app_that_clears_its_session_ends_the_visit(tracking: Tracking) -> None:
