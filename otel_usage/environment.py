@@ -6,15 +6,12 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from importlib.metadata import entry_points
 
 from otel_usage.errors import SettingError
+from otel_usage.pipeline.exporters import exporter_names, unknown_exporter
 from otel_usage.reports.funnels import load_funnels
 from otel_usage.settings import PREFIX, Settings, describe
 from otel_usage.visits.loading import find_visit_manager
-
-EXPORTERS = ("clickhouse", "otlp", "console", "none")
-EXPORTER_GROUP = "otel_usage_exporter"
 
 
 def unknown_settings(environ: Mapping[str, str] | None = None) -> Iterator[str]:
@@ -30,11 +27,8 @@ def unknown_settings(environ: Mapping[str, str] | None = None) -> Iterator[str]:
 
 def unusable_settings(settings: Settings) -> Iterator[SettingError]:
     """Yield what an app would log when it starts, and go on without."""
-    names = sorted(entry_points(group=EXPORTER_GROUP).names)
-    if settings.exporter_name not in (*EXPORTERS, *names):
-        yield SettingError(
-            f"OTEL_USAGE_EXPORTER is {settings.exporter_name!r}, expected one of: {', '.join([*EXPORTERS, *names])}"
-        )
+    if settings.exporter_name not in exporter_names():
+        yield unknown_exporter(settings.exporter_name)
     if settings.funnels:
         try:
             load_funnels(settings.funnels)

@@ -24,7 +24,7 @@ from otel_usage.errors import OtelUsageError, SettingError
 from otel_usage.log_throttle import describe_error
 from otel_usage.pipeline.accounting import Accounting
 from otel_usage.pipeline.events import SCOPE_NAME
-from otel_usage.pipeline.exporters import EventExporter
+from otel_usage.pipeline.exporters import EXPORTER_GROUP, EventExporter, unknown_exporter
 from otel_usage.pipeline.processor import SHUT_DOWN_SECONDS, UsageSpanProcessor
 from otel_usage.pipeline.rows import to_text
 from otel_usage.pipeline.sampler import wrap_sampler
@@ -36,8 +36,6 @@ from otel_usage.visits.manager import BaseVisitManager
 from otel_usage.visits.plugins import visit_plugins
 
 logger = logging.getLogger(__name__)
-
-EXPORTER_GROUP = "otel_usage_exporter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,13 +252,11 @@ def _build_exporter(settings: Settings) -> EventExporter | None:
 
 
 def _load_exporter(name: str, settings: Settings) -> EventExporter:
-    found = entry_points(group=EXPORTER_GROUP)
-    for entry_point in found:
+    for entry_point in entry_points(group=EXPORTER_GROUP):
         if entry_point.name == name:
             factory: Callable[[Settings], EventExporter] = entry_point.load()
             return factory(settings)
-    choices = ["clickhouse", "otlp", "console", "none", *sorted(found.names)]
-    raise SettingError(f"OTEL_USAGE_EXPORTER is {name!r}, expected one of: {', '.join(choices)}")
+    raise unknown_exporter(name)
 
 
 def _attach_to_global_provider() -> bool:

@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import entry_points
 from typing import Any, NamedTuple, Protocol
 
+from otel_usage.errors import SettingError
 from otel_usage.model import Event
+
+EXPORTER_GROUP = "otel_usage_exporter"
+_BUILT_IN = ("clickhouse", "otlp", "console", "none")
+
+
+def exporter_names() -> list[str]:
+    """Return what `OTEL_USAGE_EXPORTER` may be: our own exporters, then those of installed packages."""
+    return [*_BUILT_IN, *sorted(entry_points(group=EXPORTER_GROUP).names)]
+
+
+def unknown_exporter(name: str) -> SettingError:
+    """Return the error that names what there is instead."""
+    return SettingError(f"OTEL_USAGE_EXPORTER is {name!r}, expected one of: {', '.join(exporter_names())}")
 
 
 class Batch(NamedTuple):
