@@ -25,7 +25,9 @@ class SessionVisitManager(BaseVisitManager):
     """
 
     needs_framework = True
-    _no_session_log = LogThrottle(interval_seconds=3600.0)
+
+    def __init__(self) -> None:
+        self._no_session_log = LogThrottle(interval_seconds=3600.0)
 
     def visit_for_request(self, request: VisitRequest) -> VisitState | None:
         """Return the visit of the session while it lasts, else a new one; None when there is no session."""
