@@ -61,13 +61,14 @@ class RequestTracker:
         self.scope = Scope(settings)
         self.users = UserReader(settings.user)
         self._consent = ConsentDesk(settings.consent)
-        self._visits = runtime.build_visit_manager(secret)
+        self._visits = None
         if settings.cookie_name == session_cookie:
             logger.error(
                 "OTEL_USAGE_COOKIE_NAME is the name of the app's own session cookie, which it would overwrite. "
                 "Going on without visits. Choose another name."
             )
-            self._visits = None
+        else:
+            self._visits = runtime.build_visit_manager(secret)
         self.needs_framework = self._visits is not None and self._visits.needs_framework
         """Whether `begin` is to be given the framework's session and form."""
         self._resolver = AddressResolver(settings.trusted_proxies)
