@@ -6,23 +6,12 @@ from http.cookies import Morsel, SimpleCookie
 
 from otel_usage.model import RequestFacts
 from otel_usage.settings import Settings
+from otel_usage.visits.conformance import FakeClock
 from otel_usage.visits.cookie import CookieVisitManager
 from otel_usage.visits.manager import VisitRequest, VisitState
 
 SECRET = "the app's own secret"
-
-
-class Clock:
-    """Milliseconds since the epoch, moved by hand."""
-
-    def __init__(self, now_ms: float = 1_800_000_000_000) -> None:
-        self.now_ms = now_ms
-
-    def __call__(self) -> int:
-        return int(self.now_ms)
-
-    def move(self, seconds: float) -> None:
-        self.now_ms += seconds * 1000
+Clock = FakeClock
 
 
 def build_manager(clock: Clock, secret: str | bytes = SECRET, **settings: object) -> CookieVisitManager:
