@@ -76,12 +76,24 @@ STAGE_REACHED = "stage_reached"
 COUNTER = "counter"
 ACTIVITY = "activity"
 LOGIN = "login"
+LOGIN_FAILED = "login_failed"
 LOGOUT = "logout"
 SESSION_ENDED = "session_ended"
 RESPONSE_SENT = "response_sent"
 
 RESERVED_EVENT_NAMES = frozenset(
-    {REQUEST, OBJECT_VIEWED, STAGE_REACHED, COUNTER, ACTIVITY, LOGIN, LOGOUT, SESSION_ENDED, RESPONSE_SENT}
+    {
+        REQUEST,
+        OBJECT_VIEWED,
+        STAGE_REACHED,
+        COUNTER,
+        ACTIVITY,
+        LOGIN,
+        LOGIN_FAILED,
+        LOGOUT,
+        SESSION_ENDED,
+        RESPONSE_SENT,
+    }
 )
 """Names that `track()` refuses, because the views count them."""
 

@@ -20,6 +20,7 @@ EVENT_NAMES = {
     "COUNTER",
     "ACTIVITY",
     "LOGIN",
+    "LOGIN_FAILED",
     "LOGOUT",
     "SESSION_ENDED",
     "RESPONSE_SENT",

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from opentelemetry import trace
 from opentelemetry.instrumentation._semconv import _OpenTelemetrySemanticConventionStability
+from opentelemetry.instrumentation.django import DjangoInstrumentor
 from opentelemetry.instrumentation.flask import FlaskInstrumentor
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # mypy 2.4 loses the name
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -20,6 +22,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, Sampler
 from opentelemetry.test.globals_test import reset_trace_globals
 
 from otel_usage import wiring
+from otel_usage.django import DjangoUsageInstrumentor
 from otel_usage.flask import FlaskUsageInstrumentor
 from otel_usage.instrumentation import tracked
 from otel_usage.model import Event
@@ -59,10 +62,11 @@ class Tracking:
         wiring.configure(**{"secret": "of the tests", **settings})
 
     def start(self, sampler: Sampler | None = None, /, **settings: Any) -> None:
-        """Set up the SDK, configure, and instrument Flask."""
+        """Set up the SDK, configure, and instrument both frameworks."""
         self.set_up_sdk(sampler)
         self.configure(**settings)
         FlaskUsageInstrumentor().instrument()
+        DjangoUsageInstrumentor().instrument()
 
     @property
     def processor(self) -> UsageSpanProcessor:
@@ -105,7 +109,13 @@ def clean_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     try:
         yield
     finally:
-        for instrumentor in (FlaskUsageInstrumentor(), FlaskInstrumentor()):
+        instrumentors: tuple[BaseInstrumentor, ...] = (
+            FlaskUsageInstrumentor(),
+            FlaskInstrumentor(),
+            DjangoUsageInstrumentor(),
+            DjangoInstrumentor(),
+        )
+        for instrumentor in instrumentors:
             if instrumentor.is_instrumented_by_opentelemetry:
                 instrumentor.uninstrument()
         if wiring._wiring.processor is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from flask import (
     Flask,
@@ -16,9 +16,7 @@ from flask import (
 )
 from flask.ctx import RequestContext
 from flask.globals import _cv_request
-from opentelemetry import trace
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # mypy 2.4 loses the name
-from opentelemetry.trace import Span, SpanKind
 
 from otel_usage import attributes as names
 from otel_usage.flask.request import FlaskRequest
@@ -26,14 +24,12 @@ from otel_usage.flask.scope import place_of
 from otel_usage.flask.users import signed_in_user
 from otel_usage.instrumentation import api  # noqa: F401 - a view's first call must not read it from disk
 from otel_usage.instrumentation.guard import never_raises, report_error
-from otel_usage.instrumentation.request_attributes import Answer
+from otel_usage.instrumentation.request_attributes import Answer, allows_cookie
+from otel_usage.instrumentation.request_span import find_request_span
 from otel_usage.instrumentation.tracked import TrackedRequest
 from otel_usage.instrumentation.tracker import RequestTracker
 from otel_usage.instrumentation.wsgi import CountedBody, read_wsgi_request
 from otel_usage.wiring import runtime
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
 
 _EXTENSION = "otel_usage"
 _ENVIRON_KEY = "otel_usage.request"
@@ -41,7 +37,6 @@ _CONTRIB_SPAN_KEY = "opentelemetry-flask.span_key"
 """Where contrib's Flask instrumentation keeps the span of the request."""
 _CONTRIB_START_KEY = "opentelemetry-flask.starttime_key"
 """Where it keeps the start of each request that it sees, also of those that it is told not to trace."""
-_NOT_MODIFIED = 304
 
 
 class FlaskUsageInstrumentor(BaseInstrumentor):  # type: ignore[misc]
@@ -177,7 +172,8 @@ def _finish(opened: _Opened, response: Response | None, size: int | None) -> str
     if tracked.is_finished:
         return ""
     environ = context.request.environ
-    span = _request_span(environ)
+    # Contrib makes its span INTERNAL where an outer one is there.
+    span = find_request_span(environ.get(_CONTRIB_SPAN_KEY))
     tracked.is_untraced = span is None and _CONTRIB_START_KEY in environ and _CONTRIB_SPAN_KEY not in environ
     return tracker.finish(tracked, _answer(opened, response, size), span)
 
@@ -192,21 +188,6 @@ def _tracker_of(app: Flask) -> RequestTracker | None:
             active, app.secret_key, session_cookie=str(app.config.get("SESSION_COOKIE_NAME", ""))
         )
     return tracker
-
-
-def _request_span(environ: WSGIEnvironment) -> Span | None:
-    """Return the recording span of this request: contrib's, or that of a WSGI middleware around the app."""
-    span: Span | None = environ.get(_CONTRIB_SPAN_KEY)
-    if not _is_request_span(span):
-        current = trace.get_current_span()
-        if _is_request_span(current):
-            return current
-    # Contrib makes its span INTERNAL where an outer one is there.
-    return span if span is not None and span.is_recording() else None
-
-
-def _is_request_span(span: Span | None) -> bool:
-    return getattr(span, "kind", None) is SpanKind.SERVER and span is not None and span.is_recording()
 
 
 def _answer(opened: _Opened, response: Response | None, size: int | None) -> Answer:
@@ -240,13 +221,9 @@ def _body_size(response: Response) -> int | None:
 
 
 def _allows_cookie(response: Response) -> bool:
-    """Return False where a shared cache would hand one visitor's cookie to others."""
-    if response.status_code == _NOT_MODIFIED:
-        return False
     # Not `headers.get`: werkzeug builds an exception for a header that is not there.
+    cache_control = ""
     for name, value in response.headers:
         if len(name) == 13 and name.lower() == "cache-control":
-            directives = value.lower()
-            if "public" in directives or "s-maxage" in directives:
-                return False
-    return True
+            cache_control += value
+    return allows_cookie(response.status_code, cache_control)

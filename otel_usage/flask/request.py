@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, MutableMapping, Sequence
 from io import BytesIO
 from typing import IO, Any
-from urllib.parse import parse_qs
 
 from flask.ctx import RequestContext
 from flask.sessions import NullSession
 
-_FORM = "application/x-www-form-urlencoded"
-_LONGEST_FORM = 65_536
-_MOST_FIELDS = 1000
+from otel_usage.instrumentation.forms import is_small_form, values_of_field
 
 
 class FlaskRequest:
@@ -40,17 +37,14 @@ class FlaskRequest:
     def _body_values(self, name: str) -> Sequence[str]:
         request = self._context.request
         length, limit = request.content_length, request.max_content_length
-        if request.mimetype != _FORM or not length or length > _LONGEST_FORM or "stream" in request.__dict__:
+        if length is None or not is_small_form(request.mimetype, length) or "stream" in request.__dict__:
             return ()
         if limit is not None and length > limit:  # the view answers with 413, before it reads
             return ()
         environ = request.environ
         body = _read(environ["wsgi.input"], length)
         environ["wsgi.input"] = BytesIO(body)
-        try:
-            return parse_qs(body.decode("latin-1"), max_num_fields=_MOST_FIELDS).get(name, ())
-        except ValueError:  # too many fields
-            return ()
+        return values_of_field(body, name)
 
 
 def _read(stream: IO[bytes], length: int) -> bytes:

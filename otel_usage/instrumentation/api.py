@@ -124,15 +124,28 @@ def increment(obj: object, counter: str, value: int = 1) -> None:
     )
 
 
+def object_type_of(type_or_name: object) -> str:
+    """Return what the type of an object is called in events: a text as it is, a class by its name.
+
+    A Django model is named with its app, as `shop.Product`, and a proxy of it like itself: two apps may have a
+    model of the same name, and one object must not be counted under two.
+    """
+    if isinstance(type_or_name, type):
+        options = getattr(type_or_name, "_meta", None)
+        model = getattr(options, "concrete_model", None) or type_or_name
+        label = getattr(getattr(model, "_meta", None), "label", None)
+        type_or_name = label if isinstance(label, str) else type_or_name.__name__
+    return bounded(str(type_or_name), names.MAX_NAME)
+
+
 def _object_attributes(obj_or_type: object, object_id: object) -> dict[str, AttributeValue]:
     if object_id is None and not isinstance(obj_or_type, str):
         object_id = getattr(obj_or_type, "pk", None)
         if object_id is None:
             object_id = getattr(obj_or_type, "id", None)
         obj_or_type = type(obj_or_type)
-    object_type = obj_or_type.__name__ if isinstance(obj_or_type, type) else str(obj_or_type)
     return {
-        names.OBJECT_TYPE: bounded(object_type, names.MAX_NAME),
+        names.OBJECT_TYPE: object_type_of(obj_or_type),
         names.OBJECT_ID: "" if object_id is None else bounded(str(object_id), names.MAX_NAME),
     }
 

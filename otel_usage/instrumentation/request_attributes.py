@@ -28,6 +28,8 @@ _CAPTURED_ADDRESSES = (
 """As contrib writes the headers that it was told to capture."""
 _OLD_NAMES_OF_URL = ("http.url", "http.target", "url.full")
 
+_NOT_MODIFIED = 304
+
 PURPOSE = names.PROPERTY_PREFIX + "purpose"
 """`prefetch`, `prerender` or `preview`, on requests whose answer may never be shown."""
 
@@ -46,6 +48,14 @@ class Answer(NamedTuple):
     """Bytes of the body, None when it is a stream."""
     allows_cookie: bool = True
     """False for responses that shared caches keep, and for those that cannot carry one."""
+
+
+def allows_cookie(status_code: int, cache_control: str) -> bool:
+    """Return False where a shared cache would hand one visitor's cookie to others."""
+    if status_code == _NOT_MODIFIED:
+        return False
+    directives = cache_control.lower()
+    return "public" not in directives and "s-maxage" not in directives
 
 
 def _argument_text(value: object) -> str:

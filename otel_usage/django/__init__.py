@@ -1,0 +1,35 @@
+"""Usage tracking for Django: the instrumentor, and the app `otel_usage.django` for `INSTALLED_APPS`.
+
+Names are loaded on first use: the launcher imports this module also in processes that have no Django, and Django
+imports it before the apps are ready.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from otel_usage.django.instrumentor import DjangoUsageInstrumentor as DjangoUsageInstrumentor
+    from otel_usage.instrumentation.scope import exclude as exclude
+    from otel_usage.instrumentation.scope import include as include
+
+_MODULE_BY_NAME = {
+    "DjangoUsageInstrumentor": "otel_usage.django.instrumentor",
+    "exclude": "otel_usage.instrumentation.scope",
+    "include": "otel_usage.instrumentation.scope",
+}
+
+__all__ = sorted(_MODULE_BY_NAME)
+
+
+def __getattr__(name: str) -> object:
+    module = _MODULE_BY_NAME.get(name)
+    if module is None:
+        raise AttributeError(f"module 'otel_usage.django' has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(module), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+
+
+class Product(models.Model):
+    """Has a number for its key."""
+
+    name = models.CharField(max_length=100)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return f"/product/{self.pk}/"
+
+
+class Document(models.Model):
+    """Has a UUID for its key."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    title = models.CharField(max_length=100)
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Bargain(Product):
+    """A proxy of a product."""
+
+    class Meta:
+        proxy = True
