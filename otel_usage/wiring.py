@@ -152,6 +152,11 @@ def runtime() -> Runtime | None:
         return _wiring.runtime
 
 
+def configured_settings() -> Settings | None:
+    """Return the settings that are in force; None before anybody configured."""
+    return _wiring.settings
+
+
 def select_exporter(name: str) -> None:
     """Prefer an exporter that another setting of the process asked for; `OTEL_USAGE_EXPORTER` goes before it."""
     _wiring.selected_exporter = name
