@@ -1,18 +1,39 @@
-"""Puts one middleware of ours into every Django handler of the process, next to contrib's."""
+"""Puts one middleware of ours into every Django handler of the process, right after contrib's."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import functools
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Collection
+from pathlib import PurePath
 from typing import Any
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # mypy 2.4 loses the name
+from wrapt import register_post_import_hook
+
+from otel_usage.instrumentation.guard import report_error
+
+logger = logging.getLogger(__name__)
+
+_OUR_MIDDLEWARE = "otel_usage.django.middleware.UsageMiddleware"
+_CONTRIB_MIDDLEWARE = "opentelemetry.instrumentation.django.middleware.otel_middleware._DjangoMiddleware"
+_SETTINGS_VARIABLE = "DJANGO_SETTINGS_MODULE"
+_MANAGEMENT_PROGRAMS = ("manage.py", "django-admin")
+
+_loading = threading.RLock()
+_is_active = False
+_is_hooked = False
 
 
 class DjangoUsageInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     """Tracks the requests of the Django site of the process.
 
     The launcher finds it by its entry point. By hand: `DjangoUsageInstrumentor().instrument()`, before the first
-    request, with `otel_usage.configure()` for settings that are not in the environment.
+    request, with `otel_usage.configure()` for settings that are not in the environment. Django is not imported
+    before the site does so, and its settings are neither read early nor changed.
     """
 
     def instrumentation_dependencies(self) -> Collection[str]:
@@ -20,7 +41,90 @@ class DjangoUsageInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         return ("django >= 5.2",)
 
     def _instrument(self, **kwargs: Any) -> None:
-        pass
+        global _is_active, _is_hooked
+        _is_active = True
+        if not os.environ.get(_SETTINGS_VARIABLE) and _is_management_command():
+            logger.error("%s", _settings_are_missing())
+        if not _is_hooked:
+            _is_hooked = True
+            register_post_import_hook(_wrap_load_middleware, "django.core.handlers.base")
 
     def _uninstrument(self, **kwargs: Any) -> None:
-        pass
+        global _is_active
+        _is_active = False
+
+
+def _wrap_load_middleware(base: Any) -> None:
+    """Let each handler find our middleware in the settings, for the moment in which it builds its chain."""
+    original: Callable[..., None] = base.BaseHandler.load_middleware
+
+    @functools.wraps(original)
+    def load_middleware(self: Any, *args: Any, **kwargs: Any) -> None:
+        if not _is_active:
+            original(self, *args, **kwargs)
+            return
+        # One at a time, because two handlers may be built in two threads at once.
+        with _loading:
+            # Not `django.conf.settings`: the handlers' own name for them may have been replaced, by a test suite.
+            settings = base.settings
+            base.settings = _with_our_middleware(settings)
+            try:
+                original(self, *args, **kwargs)
+            finally:
+                base.settings = settings
+
+    base.BaseHandler.load_middleware = load_middleware
+
+
+class _SettingsWithOurs:
+    """The settings of the site with our middleware among theirs."""
+
+    def __init__(self, settings: Any, middleware: list[str]) -> None:
+        self._settings = settings
+        self.MIDDLEWARE = middleware
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._settings, name)
+
+
+def _with_our_middleware(settings: Any) -> Any:
+    """Return the settings for the moment, or as they are where we cannot go in; never raises."""
+    try:
+        if not hasattr(settings, "ROOT_URLCONF"):
+            logger.error("%s", _settings_are_missing())
+        middleware = list(settings.MIDDLEWARE)
+        if _OUR_MIDDLEWARE in middleware:
+            return settings
+        from otel_usage.django.middleware import UsageMiddleware
+
+        has_contrib = _CONTRIB_MIDDLEWARE in middleware
+        UsageMiddleware.contrib_excludes = staticmethod(_contrib_exclusion()) if has_contrib else None
+        middleware.insert(middleware.index(_CONTRIB_MIDDLEWARE) + 1 if has_contrib else 0, _OUR_MIDDLEWARE)
+        return _SettingsWithOurs(settings, middleware)
+    except Exception as error:
+        report_error(error)
+        return settings
+
+
+def _contrib_exclusion() -> Callable[[str], bool]:
+    from opentelemetry.instrumentation.django.middleware.otel_middleware import _DjangoMiddleware
+
+    def excludes(url: str) -> bool:
+        return bool(_DjangoMiddleware._excluded_urls.url_disabled(url))
+
+    return excludes
+
+
+def _is_management_command() -> bool:
+    # Before the program runs, the launcher's `sys.argv` may still be empty.
+    words = [*sys.argv[:1], *getattr(sys, "orig_argv", [])[:3]]
+    return any(PurePath(word).name in _MANAGEMENT_PROGRAMS for word in words)
+
+
+def _settings_are_missing() -> str:
+    module = os.environ.get(_SETTINGS_VARIABLE) or "mysite.settings"
+    return (
+        f"{_SETTINGS_VARIABLE} was not in the environment when the process started, so the instrumentation of Django "
+        "(opentelemetry-instrumentation-django) gave Django empty settings, and every request will fail. "
+        f"Set it before the start: export {_SETTINGS_VARIABLE}={module}"
+    )

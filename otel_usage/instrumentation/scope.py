@@ -17,6 +17,9 @@ _MARK = "_otel_usage_is_included"
 
 _Marked = TypeVar("_Marked")
 
+_has_marks = False
+"""Whether anything in this process is marked."""
+
 
 class Place(NamedTuple):
     """Where in an app a request goes."""
@@ -45,6 +48,8 @@ def exclude(view: _Marked) -> _Marked:
 
 def _mark(thing: _Marked, is_included: bool) -> _Marked:
     """Mark anything that a request may go to. The last mark counts; what cannot be marked is logged."""
+    global _has_marks
+    _has_marks = True
     try:
         # A bound method takes no attributes, its function does.
         setattr(getattr(thing, "__func__", thing), _MARK, is_included)
@@ -64,6 +69,11 @@ class Scope:
         self._included = settings.included_urls
         self._tracks_all = settings.track == "all"
         self._tracks_unmatched = settings.track_unmatched
+
+    @property
+    def needs_place(self) -> bool:
+        """Whether the place of a request can make a difference; if not, its path says it all."""
+        return _has_marks or not self._tracks_all or self._tracks_unmatched == "false"
 
     def reason_to_filter(self, path: str, place: Place) -> str:
         """Return why a request is not tracked, empty when it is.

@@ -46,7 +46,12 @@ class RequestTracker:
     """Follows the requests of one app, with the secret of that app."""
 
     def __init__(
-        self, runtime: Runtime, framework_secret: str | bytes | None, *, session_cookie: str = ""
+        self,
+        runtime: Runtime,
+        framework_secret: str | bytes | None,
+        *,
+        session_cookie: str = "",
+        scope: Scope | None = None,
     ) -> None:
         """Make the tracker of an app.
 
@@ -54,11 +59,12 @@ class RequestTracker:
             runtime: what is in force.
             framework_secret: the app's own secret key, None or empty when it has none.
             session_cookie: name of the cookie in which the framework keeps the app's session.
+            scope: what is tracked of this app; what the settings say by default.
         """
         self.runtime = runtime
         settings = runtime.settings
         secret = SecretSource(settings.secret).secret_for(framework_secret)
-        self.scope = Scope(settings)
+        self.scope = scope or Scope(settings)
         self.users = UserReader(settings.user)
         self._consent = ConsentDesk(settings.consent)
         self._visits = None
@@ -71,6 +77,8 @@ class RequestTracker:
             self._visits = runtime.build_visit_manager(secret)
         self.needs_framework = self._visits is not None and self._visits.needs_framework
         """Whether `begin` is to be given the framework's session and form."""
+        self.needs_session = self._visits is not None and self._visits.needs_session
+        """Whether it is to be given the session above all, and no visit can be found without."""
         self._resolver = AddressResolver(settings.trusted_proxies)
         self._description = RequestDescription(
             AddressPolicy(settings.ip, secret),
@@ -85,6 +93,7 @@ class RequestTracker:
         *,
         place: Place = UNKNOWN_PLACE,
         request: object = None,
+        start_ns: int = 0,
     ) -> TrackedRequest | None:
         """Open the request and make it current; None when it is a nested one.
 
@@ -96,6 +105,7 @@ class RequestTracker:
             framework: where `needs_framework` asks for it.
             place: the view that the request goes to.
             request: the framework's own request, for the functions of the app that settings name.
+            start_ns: when it started, in nanoseconds since the epoch; 0 for now.
         """
         outer = current_request()
         if outer is not None and not outer.is_finished:
@@ -103,7 +113,7 @@ class RequestTracker:
         reason = self.scope.reason_to_filter(facts.path, place)
         if reason:
             return self._begin_filtered(facts, reason)
-        start_ns = time.time_ns()
+        start_ns = start_ns or time.time_ns()
         address = self._resolver.client_address(facts)
         set_cookie = ""
         if self._consent.is_needed and not facts.opted_out:
@@ -120,6 +130,18 @@ class RequestTracker:
         if state is not None and visit_plugins.enabled:
             self._run_plugins(tracked, state.visit)
         return tracked
+
+    def filter_at_place(self, tracked: TrackedRequest, place: Place) -> None:
+        """Stop tracking a request that was opened before its place in the app was known, if the place is filtered."""
+        if tracked.filter_reason:
+            return
+        reason = self.scope.reason_to_filter(tracked.facts.path, place)
+        if reason:
+            self.runtime.accounting.add_filtered(reason)
+            for _ in tracked.collected:
+                self.runtime.accounting.add_filtered(reason)
+            tracked.collected.clear()
+            tracked.filter_reason = reason
 
     def finish(self, tracked: TrackedRequest, answer: Answer, span: Span | None) -> str:
         """Annotate the span of the request, make one where it has none, and return the cookie to set, or nothing.
@@ -184,7 +206,7 @@ class RequestTracker:
     def _visit_of(
         self, facts: RequestFacts, client_address: str, framework: FrameworkRequest | None
     ) -> VisitState | None:
-        if facts.opted_out or self._visits is None:
+        if facts.opted_out or self._visits is None or (self.needs_session and framework is None):
             return None
         if facts.traceparent and not facts.cookie and not facts.user_agent.startswith("Mozilla/"):
             return None  # another service calls, nobody visits

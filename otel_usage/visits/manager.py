@@ -88,6 +88,8 @@ class BaseVisitManager:
     the request's own thread, for stores that bound the wait themselves or whose connections belong to threads."""
     needs_framework = False
     """Whether `visit_for_request` reads `VisitRequest.framework`."""
+    needs_session = False
+    """Whether it is the session that it reads. Some frameworks open one shortly before the view alone."""
 
     def set_up(
         self,

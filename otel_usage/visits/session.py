@@ -25,6 +25,7 @@ class SessionVisitManager(BaseVisitManager):
     """
 
     needs_framework = True
+    needs_session = True
 
     def __init__(self) -> None:
         self._no_session_log = LogThrottle(interval_seconds=3600.0)
@@ -36,7 +37,8 @@ class SessionVisitManager(BaseVisitManager):
             self._no_session_log.log(
                 logger,
                 logging.ERROR,
-                "There is no session to keep the visit in, so there are no visits. In Flask, set SECRET_KEY",
+                "There is no session to keep the visit in, so there are no visits. In Flask, set SECRET_KEY; in Django, "
+                "add SessionMiddleware",
             )
             return None
         now = self.clock_ms()

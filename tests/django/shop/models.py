@@ -8,7 +8,7 @@ from django.db import models
 class Product(models.Model):
     """Has a number for its key."""
 
-    name = models.CharField(max_length=100)
+    name: models.CharField[str, str] = models.CharField(max_length=100)
 
     def __str__(self) -> str:
         return self.name
@@ -20,8 +20,8 @@ class Product(models.Model):
 class Document(models.Model):
     """Has a UUID for its key."""
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
-    title = models.CharField(max_length=100)
+    id: models.UUIDField[uuid.UUID, uuid.UUID] = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    title: models.CharField[str, str] = models.CharField(max_length=100)
 
     def __str__(self) -> str:
         return self.title
