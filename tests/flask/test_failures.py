@@ -37,7 +37,7 @@ BREAKABLE: list[tuple[Any, str]] = [
     (instrumentor, "_body_size"),
     (instrumentor, "_count_body"),
     (instrumentor, "_finish"),
-    (instrumentor, "_request_span"),
+    (instrumentor, "find_request_span"),
     (instrumentor, "_allows_cookie"),
     (instrumentor, "runtime"),
     (request_attributes, "bounded"),
