@@ -85,7 +85,7 @@ def running_shop(directory: Path, settings: Mapping[str, str]) -> Iterator[Shop]
         *(PROGRAMS / "opentelemetry-instrument", PROGRAMS / "gunicorn"),
         # Short options: the launcher would take --config for an abbreviation of one of its own.
         *("-c", "python:otel_usage.demo.gunicorn_config", "-w", "2", "-b", "127.0.0.1:0"),
-        "otel_usage.demo.shop:app",
+        "otel_usage.demo.flask_shop:app",
     ]
     env = {
         **_environment(),

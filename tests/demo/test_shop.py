@@ -8,7 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from otel_usage import wiring
-from otel_usage.demo.shop import create_app
+from otel_usage.demo.flask_shop import create_app
 from otel_usage.demo.shop.products import CATEGORIES, PRODUCTS
 from otel_usage.demo.simulator import DEFAULT_SEED, plan_visitors
 from otel_usage.demo.visitors import FOLLOW

@@ -1,35 +1,11 @@
-"""A small shop in plain Flask, the app of the demo.
-
-Its requests are followed without a line of code for it. The one module that imports otel_usage is the one
-that wants to say more than a request does: which product was looked at, and that an order was placed.
-"""
+"""What the demo's shop is in any framework: its goods, its rules, its pages and their looks. Nothing here counts."""
 
 from __future__ import annotations
 
-import os
-import secrets
-
-from flask import Flask
-
-from otel_usage.demo.shop import account, cart, catalog, checkout, pages
+from pathlib import Path
 
 SECRET_VARIABLE = "SHOP_SECRET_KEY"  # noqa: S105 - the name of a variable
-
-
-def create_app() -> Flask:
-    """Return the shop.
-
-    Its key comes from the environment, because several workers must share it; without one it lasts as long as
-    the process.
-    """
-    shop = Flask(__name__)
-    shop.secret_key = os.environ.get(SECRET_VARIABLE) or secrets.token_hex(32)
-    for module in (catalog, cart, checkout, account, pages):
-        shop.register_blueprint(module.blueprint)
-    shop.register_error_handler(404, pages.not_found)
-    shop.register_error_handler(500, pages.server_error)
-    shop.context_processor(cart.count_for_header)
-    return shop
-
-
-app = create_app()
+"""The key of the shop's sessions. Several workers must share it; without one it lasts as long as the process."""
+TEMPLATES = Path(__file__).with_name("templates")
+"""Jinja templates. They ask for `url_for(endpoint, **values)` and for `cart_count`."""
+STATIC = Path(__file__).with_name("static")

@@ -1,47 +1,30 @@
-"""The cart, kept in the shop's own session cookie."""
+"""The cart as both shops keep it in their sessions: quantities by slug."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 
-from flask import Blueprint, abort, redirect, render_template, request, session, url_for
-from werkzeug.wrappers import Response
-
 from otel_usage.demo.shop.products import PRODUCTS, Product
-
-blueprint = Blueprint("cart", __name__, url_prefix="/cart")
 
 _MAX_QUANTITY = 20
 
 
-@blueprint.post("/add")
-def add() -> Response:
-    slug = request.form.get("slug", "")
-    if slug not in PRODUCTS:
-        abort(404)
-    cart = dict(session.get("cart", {}))
-    cart[slug] = min(cart.get(slug, 0) + 1, _MAX_QUANTITY)
-    session["cart"] = cart
-    return redirect(url_for("cart.show"))
+def with_one_more(cart: Mapping[str, int], slug: str) -> dict[str, int]:
+    """Return the cart with one more of a product in it."""
+    return {**cart, slug: min(cart.get(slug, 0) + 1, _MAX_QUANTITY)}
 
 
-@blueprint.get("")
-def show() -> str:
-    return render_template("cart.html", lines=cart_lines(), total=cart_total())
-
-
-def cart_lines() -> list[tuple[Product, int]]:
+def lines_of(cart: Mapping[str, int]) -> list[tuple[Product, int]]:
     """Return the products in the cart with their quantities; what is no longer sold is left out."""
-    return [
-        (PRODUCTS[slug], quantity) for slug, quantity in session.get("cart", {}).items() if slug in PRODUCTS
-    ]
+    return [(PRODUCTS[slug], quantity) for slug, quantity in cart.items() if slug in PRODUCTS]
 
 
-def cart_total() -> Decimal:
+def total_of(cart: Mapping[str, int]) -> Decimal:
     """Return the price of the whole cart."""
-    return sum((product.price * quantity for product, quantity in cart_lines()), Decimal("0.00"))
+    return sum((product.price * quantity for product, quantity in lines_of(cart)), Decimal("0.00"))
 
 
-def count_for_header() -> dict[str, int]:
+def count_of(cart: Mapping[str, int]) -> int:
     """Return the number of things in the cart, which every page shows."""
-    return {"cart_count": sum(session.get("cart", {}).values())}
+    return sum(cart.values())

@@ -1,52 +1,8 @@
-"""Everything that is not for sale, with one page that fails and one that takes its time."""
+"""The pages that are not HTML, and how long the slow one takes."""
 
 from __future__ import annotations
 
-import time
-
-from flask import Blueprint, Response, render_template
-
-blueprint = Blueprint("pages", __name__)
-
+ROBOTS = "User-agent: *\nDisallow: /cart\nDisallow: /checkout\n"
+HEALTH = "ok\n"
 SLOW_SECONDS = 0.25
-
-
-@blueprint.get("/about")
-def about() -> str:
-    return render_template("about.html")
-
-
-@blueprint.get("/imprint")
-def imprint() -> str:
-    return render_template("imprint.html")
-
-
-@blueprint.get("/stock-check")
-def stock_check() -> str:
-    """Answer late, so that the durations have something to show."""
-    time.sleep(SLOW_SECONDS)
-    return render_template("stock.html")
-
-
-@blueprint.get("/voucher")
-def voucher() -> str:
-    """Fail, as every shop does somewhere."""
-    raise RuntimeError("the demo's broken page was asked for, which is its purpose")
-
-
-@blueprint.get("/robots.txt")
-def robots() -> Response:
-    return Response("User-agent: *\nDisallow: /cart\nDisallow: /checkout\n", mimetype="text/plain")
-
-
-@blueprint.get("/healthz")
-def health() -> Response:
-    return Response("ok\n", mimetype="text/plain")
-
-
-def not_found(error: Exception) -> tuple[str, int]:
-    return render_template("404.html"), 404
-
-
-def server_error(error: Exception) -> tuple[str, int]:
-    return render_template("500.html"), 500
+BROKEN = "the demo's broken page was asked for, which is its purpose"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -134,7 +135,28 @@ PRODUCTS = {
     for slug, name, price, description in shelf
 }
 
+_SHOWN_AT_HOME = (
+    "harbour-kettle",
+    "reading-lamp",
+    "field-notebook",
+    "wool-blanket",
+    "fern-mister",
+    "tide-bowl",
+)
+
 
 def products_of(category: str) -> list[Product]:
     """Return the products of a category's slug, in the order of the shelf."""
     return [product for product in PRODUCTS.values() if product.category == category]
+
+
+def products_at_home() -> list[Product]:
+    """Return the products that the front page shows."""
+    return [PRODUCTS[slug] for slug in _SHOWN_AT_HOME]
+
+
+def price_list() -> Iterator[str]:
+    """Yield the rows of the price list as CSV."""
+    yield "slug,name,category,price\r\n"
+    for each in PRODUCTS.values():
+        yield f'{each.slug},"{each.name}",{each.category},{each.price}\r\n'

@@ -5,6 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, redirect, render_template, request, session, url_for
 from werkzeug.wrappers import Response
 
+from otel_usage.demo.shop.forms import problem_of_address
+
 blueprint = Blueprint("account", __name__)
 
 
@@ -15,9 +17,9 @@ def form() -> str:
 
 @blueprint.post("/signup")
 def sign_up() -> Response | tuple[str, int]:
-    if "@" not in request.form.get("email", ""):
-        return render_template("signup.html", error="That is not an address we can write to."), 400
-    # The address goes nowhere: nobody writes letters in a demo.
+    error = problem_of_address(request.form.get("email", ""))
+    if error:
+        return render_template("signup.html", error=error), 400
     session["signed_up"] = True
     return redirect(url_for("account.welcome"))
 

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import secrets
-
 from flask import Blueprint, abort, redirect, render_template, request, session, url_for
 from werkzeug.wrappers import Response
 
 import otel_usage
-from otel_usage.demo.shop.cart import cart_total
+from otel_usage.demo.shop.cart import total_of
+from otel_usage.demo.shop.forms import next_order, problem_of_order, with_order
 
 blueprint = Blueprint("checkout", __name__)
-
-_FIRST_ORDER = 100_000
-_REMEMBERED_ORDERS = 10
 
 
 @blueprint.get("/checkout")
 def form() -> str:
-    return render_template("checkout.html", total=cart_total(), error="")
+    return render_template("checkout.html", total=total_of(session.get("cart", {})), error="")
 
 
 @blueprint.post("/checkout")
 def order() -> Response | tuple[str, int]:
-    total = cart_total()
-    if not total or not request.form.get("name", "").strip():
-        error = "Your cart is empty." if not total else "Please tell us a name for the parcel."
+    total = total_of(session.get("cart", {}))
+    error = problem_of_order(total, request.form.get("name", ""))
+    if error:
         return render_template("checkout.html", total=total, error=error), 400
-    number = _FIRST_ORDER + secrets.randbelow(9 * _FIRST_ORDER)
-    session["orders"] = [*session.get("orders", []), number][-_REMEMBERED_ORDERS:]
+    number = next_order()
+    session["orders"] = with_order(session.get("orders", []), number)
     session.pop("cart", None)
     # Optional: an event of the shop's own, here the last stage of the funnel "purchase".
     otel_usage.track("order_placed", amount=str(total))

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from flask import Blueprint, Response, abort, render_template, stream_with_context
 
 import otel_usage
-from otel_usage.demo.shop.products import CATEGORIES, PRODUCTS, products_of
+from otel_usage.demo.shop.products import CATEGORIES, PRODUCTS, price_list, products_at_home, products_of
 
 blueprint = Blueprint("catalog", __name__)
-
-_SHOWN_AT_HOME = (
-    "harbour-kettle",
-    "reading-lamp",
-    "field-notebook",
-    "wool-blanket",
-    "fern-mister",
-    "tide-bowl",
-)
 
 
 @blueprint.get("/")
 def home() -> str:
-    return render_template(
-        "home.html", categories=CATEGORIES.values(), products=[PRODUCTS[slug] for slug in _SHOWN_AT_HOME]
-    )
+    return render_template("home.html", categories=CATEGORIES.values(), products=products_at_home())
 
 
 @blueprint.get("/category/<slug>")
@@ -48,10 +35,4 @@ def product(slug: str) -> str:
 @blueprint.get("/catalog.csv")
 def export() -> Response:
     """Stream the price list, row by row."""
-
-    def rows() -> Iterator[str]:
-        yield "slug,name,category,price\r\n"
-        for each in PRODUCTS.values():
-            yield f'{each.slug},"{each.name}",{each.category},{each.price}\r\n'
-
-    return Response(stream_with_context(rows()), mimetype="text/csv")
+    return Response(stream_with_context(price_list()), mimetype="text/csv")
