@@ -522,7 +522,8 @@ def test_an_app_without_sessions_has_no_visits_and_is_told_once(
     assert (response.status_code, "Set-Cookie" in response.headers) == (200, False)
     assert keys(tracking) == [None]
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == [
-        "There is no session to keep the visit in, so there are no visits. In Flask, set SECRET_KEY"
+        "There is no session to keep the visit in, so there are no visits. In Flask, set SECRET_KEY; "
+        "in Django, add SessionMiddleware"
     ]
 
 
