@@ -48,7 +48,7 @@ class StageMatcher:
                 reached = (funnel.name, stage.name, stage.index)
                 for table, keys in (
                     (self._by_path, stage.paths),
-                    (self._by_route, stage.routes),
+                    (self._by_route, map(_bare, stage.routes)),
                     (self._by_event, stage.events),
                 ):
                     for key in keys:
@@ -71,11 +71,21 @@ class StageMatcher:
                 return []
             matches = [
                 *self._by_path.get(str(event.attributes.get(names.PATH)), ()),
-                *self._by_route.get(str(event.attributes.get(names.ROUTE)), ()),
+                *self._routes_matched(event),
             ]
         else:
             matches = self._by_event.get(event.name, [])
         return [_stage_event(event, *match) for match in dict.fromkeys(matches)]
+
+    def _routes_matched(self, event: Event) -> Iterable[tuple[str, str, int]]:
+        # A request that matched no route must not be taken for one of the front page, whose route is a slash alone.
+        route = event.attributes.get(names.ROUTE)
+        return self._by_route.get(_bare(str(route)), ()) if route else ()
+
+
+def _bare(route: str) -> str:
+    """Return a route without the slash in front, which Flask writes and Django does not."""
+    return route.removeprefix("/")
 
 
 def _stage_event(source: Event, funnel: str, stage: str, index: int) -> Event:

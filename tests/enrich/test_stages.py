@@ -55,6 +55,22 @@ def test_stages_are_matched_by_path_route_and_event(event: Event, stages: list[t
 
 
 @pytest.mark.parametrize(
+    ("written", "route", "is_reached"),
+    [
+        ("/item/<int:number>", "item/<int:number>", True),
+        ("item/<int:number>", "/item/<int:number>", True),
+        ("/", "/", True),
+        ("/", "", False),
+        ("/item", "//item", False),
+    ],
+)
+def test_a_slash_in_front_of_a_route_makes_no_difference(written: str, route: str, is_reached: bool) -> None:
+    funnel = Funnel("buy", (Stage("product", 1, routes=(written,)),))
+
+    assert bool(reached(build(**{names.ROUTE: route}), funnel)) is is_reached
+
+
+@pytest.mark.parametrize(
     ("status", "counts"),
     [
         (200, True),
