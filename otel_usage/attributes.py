@@ -52,6 +52,13 @@ FUNNEL = "usage.funnel.name"
 STAGE = "usage.funnel.stage.name"
 STAGE_INDEX = "usage.funnel.stage.index"
 
+REJECTED_REASON = "usage.rejected.reason"
+"""Sets an event aside: it goes to `rejected_events`, and no view counts it."""
+REJECTED_EVENT = "usage.rejected.event"
+"""Name of the event that it should have been, such as `counter`."""
+REJECTED_VALUE = "usage.rejected.value"
+"""What was given for the counter's value, as text."""
+
 # Set by the worker.
 BROWSER = "user_agent.name"
 BROWSER_VERSION = "user_agent.version"
@@ -80,6 +87,8 @@ LOGIN_FAILED = "login_failed"
 LOGOUT = "logout"
 SESSION_ENDED = "session_ended"
 RESPONSE_SENT = "response_sent"
+REJECTED = "rejected"
+"""Name of an event that was rejected where it was made."""
 
 RESERVED_EVENT_NAMES = frozenset(
     {
@@ -93,6 +102,7 @@ RESERVED_EVENT_NAMES = frozenset(
         LOGOUT,
         SESSION_ENDED,
         RESPONSE_SENT,
+        REJECTED,
     }
 )
 """Names that `track()` refuses, because the views count them."""

@@ -59,3 +59,7 @@ class PartlyRejected(RejectedBatch):
     def __init__(self, message: str, count: int) -> None:
         super().__init__(message)
         self.count = count
+
+
+class NotSetAside(RejectedBatch):
+    """The receiver took the batch, but has no place for the events in it that are to be set aside."""

@@ -24,6 +24,7 @@ EVENT_NAMES = {
     "LOGOUT",
     "SESSION_ENDED",
     "RESPONSE_SENT",
+    "REJECTED",
 }
 
 

@@ -10,10 +10,11 @@ from queue import Queue
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-from otel_usage.errors import DeliveryError, PartlyRejected, RejectedBatch
+from otel_usage.errors import DeliveryError, NotSetAside, PartlyRejected, RejectedBatch
 from otel_usage.log_throttle import LogThrottle, describe_error
 from otel_usage.pipeline.accounting import Accounting
 from otel_usage.pipeline.exporters import Batch, EventExporter
+from otel_usage.pipeline.rejection import rejections
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +98,10 @@ class Sender:
             try:
                 self._exporter.send(batch)
             except PartlyRejected as error:
-                self._settle_partly(count, error)
+                self._settle_partly(batch, error)
+                return
+            except NotSetAside as error:
+                self._settle_without_set_aside(batch, error)
                 return
             except RejectedBatch as error:
                 self._reject(batch, str(error))
@@ -118,7 +122,7 @@ class Sender:
                     error,
                 )
             else:
-                self._accounting.settle_stored(count)
+                self._settle_taken(batch, count)
                 if self._is_failing:
                     self._is_failing = False
                     # As loud as the trouble, or whoever reads the log believes that it lasts.
@@ -129,14 +133,35 @@ class Sender:
             delay_seconds = min(delay_seconds * 2, _LAST_RETRY_SECONDS)
         self._accounting.settle_dropped("shut_down", count)
 
-    def _settle_partly(self, count: int, error: PartlyRejected) -> None:
+    def _settle_taken(self, batch: Batch, taken: int) -> None:
+        """Count events of a batch that the receiver took: those to be set aside as such, the others as stored."""
+        for reason, count in rejections(batch.events).items():
+            set_aside = min(count, taken)
+            taken -= set_aside
+            self._settle_rejected(reason, set_aside)
+        self._accounting.settle_stored(taken)
+
+    def _settle_rejected(self, reason: str, count: int) -> None:
+        if count:  # else the reason would be listed with none
+            self._accounting.settle_rejected(reason, count)
+
+    def _settle_partly(self, batch: Batch, error: PartlyRejected) -> None:
+        count = len(batch.events)
         refused = min(max(error.count, 0), count)
         self._failure_log.log(
             logger, logging.ERROR, "%d of %d usage events were refused: %s", refused, count, error
         )
-        self._accounting.settle_stored(count - refused)
+        self._settle_taken(batch, count - refused)
         # Which ones is not said, so none can be set aside.
         self._accounting.settle_dropped("rejected_and_lost", refused)
+
+    def _settle_without_set_aside(self, batch: Batch, error: NotSetAside) -> None:
+        lost = rejections(batch.events).total()
+        self._failure_log.log(
+            logger, logging.ERROR, "%d malformed usage events could not be set aside: %s", lost, error
+        )
+        self._accounting.settle_stored(len(batch.events) - lost)
+        self._accounting.settle_dropped("rejected_and_lost", lost)
 
     def _reject(self, batch: Batch, reason: str) -> None:
         count = len(batch.events)
@@ -147,4 +172,7 @@ class Sender:
             self._failure_log.log(logger, logging.ERROR, "Refused usage events are lost: %s", error)
             self._accounting.settle_dropped("rejected_and_lost", count)
             return
-        self._accounting.settle_rejected("refused", count)
+        malformed = rejections(batch.events)
+        for own_reason, own_count in malformed.items():
+            self._settle_rejected(own_reason, own_count)
+        self._settle_rejected("refused", count - malformed.total())

@@ -24,10 +24,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from otel_usage.errors import DeliveryError, RejectedBatch
+from otel_usage.errors import DeliveryError, NotSetAside, RejectedBatch
 from otel_usage.log_throttle import LogThrottle
 from otel_usage.pipeline.exporters.clickhouse import ClickHouseSpanExporter
 from otel_usage.pipeline.exporters.otlp import BATCH_ID_HEADER
+from otel_usage.pipeline.rejection import rejections
 from otel_usage.server.bodies import BodyError, BodyReader
 from otel_usage.server.otlp_spans import MalformedRequest, SpansRead, read_json, read_protobuf
 
@@ -131,10 +132,12 @@ class OtlpReceiver:
         if read.events:
             token = batch_id or hashlib.sha256(body).hexdigest()
             message = self._store(read, token) or message
+        # Set aside as their sender asked, so it is told of no refusal.
+        set_aside = rejections(read.events).total()
         with self._lock:
-            self._counts["stored"] += len(read.events)
+            self._counts["stored"] += len(read.events) - set_aside
             self._counts["ignored"] += read.ignored
-            self._counts["rejected"] += read.rejected
+            self._counts["rejected"] += read.rejected + set_aside
         return _Partial(read.rejected, message)
 
     def _store(self, read: SpansRead, token: str) -> str:
@@ -144,6 +147,10 @@ class OtlpReceiver:
         try:
             try:
                 exporter.send(batch)
+            except NotSetAside as error:
+                self._failure_log.log(
+                    logger, logging.ERROR, "Malformed usage spans could not be set aside: %s", error
+                )
             except RejectedBatch as error:
                 exporter.set_aside(batch, str(error))
                 read.rejected += len(read.events)

@@ -37,6 +37,9 @@ class EventExporter(Protocol):
     """What the worker needs of an exporter.
 
     One thread calls `prepare` and `freeze`, another one `send` and `set_aside`, at the same time.
+
+    A batch may hold events that are to be set aside, those with a `reason_to_reject`: they are sent with the
+    others and kept where their owner can look at them, and the sender counts them as rejected.
     """
 
     def prepare(self) -> None:
@@ -56,6 +59,7 @@ class EventExporter(Protocol):
             DeliveryError: not delivered, or not known to be; the same batch may be sent again.
             RejectedBatch: the receiver will never take it.
             PartlyRejected: the receiver took the others, and will never take some.
+            NotSetAside: the receiver took the others, and has no place for those that are to be set aside.
         """
 
     def set_aside(self, batch: Batch, reason: str) -> None:

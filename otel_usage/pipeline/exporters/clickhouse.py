@@ -8,7 +8,7 @@ import logging
 import os
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
@@ -19,6 +19,7 @@ from otel_usage.errors import (
     ClickHouseError,
     ClickHouseUnavailable,
     DeliveryError,
+    NotSetAside,
     RejectedBatch,
     SettingError,
 )
@@ -26,6 +27,7 @@ from otel_usage.log_throttle import LogThrottle, describe_error
 from otel_usage.model import Event
 from otel_usage.pipeline.events import EventMaker, is_usage_span
 from otel_usage.pipeline.exporters import Batch
+from otel_usage.pipeline.rejection import reason_to_reject
 from otel_usage.pipeline.rows import COLUMNS, to_columns
 from otel_usage.reports.funnels import Funnel
 from otel_usage.settings import Settings
@@ -34,9 +36,17 @@ logger = logging.getLogger(__name__)
 
 _NAMES = [column.name for column in COLUMNS]
 _TYPES = [column.type for column in COLUMNS]
-
+_REJECTED_NAMES = ["timestamp", "reason", "event_id", "body"]
+_REJECTED_TYPES = ["DateTime64(9, 'UTC')", "String", "String", "String"]
 
 _FIRST_RETRY_SECONDS = 0.25
+
+
+class Blocks(NamedTuple):
+    """What a batch inserts: encoded rows of each table, None where it has none."""
+
+    events: bytes | None
+    rejected: bytes | None
 
 
 class ClickHouseSpanExporter(SpanExporter):
@@ -79,42 +89,51 @@ class ClickHouseSpanExporter(SpanExporter):
         load_driver()
 
     def freeze(self, events: Sequence[Event], token: str) -> Batch:
-        """Return the batch with its encoded block."""
-        return Batch(token, events, encode_native(_NAMES, _TYPES, to_columns(events)))
+        """Return the batch with its encoded blocks."""
+        reasons = [reason_to_reject(event) for event in events]
+        if not any(reasons):
+            return Batch(token, events, Blocks(_encode(events), None))
+        stored = [event for event, reason in zip(events, reasons, strict=True) if not reason]
+        rejected = [event for event, reason in zip(events, reasons, strict=True) if reason]
+        blocks = Blocks(
+            _encode(stored) if stored else None, _encode_rejected(rejected, list(filter(None, reasons)))
+        )
+        return Batch(token, events, blocks)
 
     def send(self, batch: Batch) -> None:
         """Insert the batch with its token, so that a second time changes neither the table nor a view."""
+        blocks: Blocks = batch.payload
         try:
-            self._connection().insert_native("events", _NAMES, batch.payload, token=batch.token)
+            if blocks.events is not None:
+                self._connection().insert_native("events", _NAMES, blocks.events, token=batch.token)
         except ClickHouseUnavailable as error:
-            self.close()
-            if error.code in MISSING_SCHEMA_CODES:
-                raise DeliveryError(
-                    f"the schema is missing or old in {self._place}. Run: otel-usage migrate"
-                ) from error
-            raise DeliveryError(self._without_data(error)) from error
+            raise self._not_delivered(error) from error
         except ClickHouseError as error:
             raise RejectedBatch(self._without_data(error)) from error
+        try:
+            if blocks.rejected is not None:
+                self._insert_rejected(blocks.rejected, batch.token)
+        except ClickHouseUnavailable as error:
+            raise self._not_delivered(error) from error
+        except ClickHouseError as error:
+            raise NotSetAside(self._without_data(error)) from error
 
     def set_aside(self, batch: Batch, reason: str) -> None:
-        """Insert the batch's events into `rejected_events`."""
-        now_ns = time.time_ns()
-        columns: list[list[Any]] = [
-            [now_ns] * len(batch.events),
-            [reason] * len(batch.events),
-            [event.id for event in batch.events],
-            [json.dumps(event.attributes, default=str) for event in batch.events],
-        ]
+        """Insert the batch's events into `rejected_events`, each with its own reason if it has one."""
+        reasons = [reason_to_reject(event) or reason for event in batch.events]
         try:
-            self._connection().insert(
-                "rejected_events",
-                ["timestamp", "reason", "event_id", "body"],
-                ["DateTime64(9, 'UTC')", "String", "String", "String"],
-                columns,
-                token=f"{batch.token}-rejected",
-            )
+            self._insert_rejected(_encode_rejected(batch.events, reasons), batch.token)
         except ClickHouseError as error:
             raise DeliveryError(self._without_data(error)) from error
+
+    def _insert_rejected(self, block: bytes, token: str) -> None:
+        self._connection().insert_native("rejected_events", _REJECTED_NAMES, block, token=f"{token}-rejected")
+
+    def _not_delivered(self, error: ClickHouseUnavailable) -> DeliveryError:
+        self.close()
+        if error.code in MISSING_SCHEMA_CODES:
+            return DeliveryError(f"the schema is missing or old in {self._place}. Run: otel-usage migrate")
+        return DeliveryError(self._without_data(error))
 
     def close(self) -> None:
         """Give back the connections; the next batch opens new ones."""
@@ -182,3 +201,21 @@ class ClickHouseSpanExporter(SpanExporter):
                     raise
             time.sleep(delay_seconds)
             delay_seconds *= 2
+
+
+def _encode(events: Sequence[Event]) -> bytes:
+    return encode_native(_NAMES, _TYPES, to_columns(events))
+
+
+def _encode_rejected(events: Sequence[Event], reasons: Sequence[str]) -> bytes:
+    now_ns = time.time_ns()
+    return encode_native(
+        _REJECTED_NAMES,
+        _REJECTED_TYPES,
+        [
+            [now_ns] * len(events),
+            reasons,
+            [event.id for event in events],
+            [json.dumps(event.attributes, default=str) for event in events],
+        ],
+    )

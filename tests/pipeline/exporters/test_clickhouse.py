@@ -22,6 +22,7 @@ from otel_usage.errors import DeliveryError, RejectedBatch, SettingError
 from otel_usage.pipeline import sender as sender_module
 from otel_usage.pipeline.events import EventMaker
 from otel_usage.pipeline.exporters import Batch
+from otel_usage.pipeline.exporters.clickhouse import Blocks
 from otel_usage.pipeline.rows import COLUMNS, to_columns
 from otel_usage.reports.funnels import Funnel, Stage
 from otel_usage.schema import migrate
@@ -147,7 +148,8 @@ def refusable(batch: Batch, text: str) -> Batch:
     """Return the batch with a text where ClickHouse expects a time."""
     types = ["String", *(column.type for column in COLUMNS[1:])]
     columns = [[text] * len(batch.events), *to_columns(batch.events)[1:]]
-    return batch._replace(payload=encode_native([column.name for column in COLUMNS], types, columns))
+    block = encode_native([column.name for column in COLUMNS], types, columns)
+    return batch._replace(payload=Blocks(block, None))
 
 
 def test_a_refused_batch_is_kept_with_its_reason(exporter: ClickHouseSpanExporter, usage: ClickHouse) -> None:
