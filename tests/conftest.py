@@ -10,7 +10,10 @@ import pytest
 from otel_usage.clickhouse import ClickHouse
 from otel_usage.schema import migrate
 from tests.databases import empty_tables, new_database
+from tests.django_site import django_site, site
 from tests.serving import ServeProcess, start_serve
+
+__all__ = ["django_site", "site"]
 
 
 @pytest.fixture(scope="session")
