@@ -56,7 +56,7 @@ BREAKABLE: list[tuple[Any, str]] = [
     (AddressPolicy, "apply"),
     (api, "current_request"),
     (api, "runtime"),
-    (api, "_record"),
+    (api, "record_event"),
     (UsageSpanProcessor, "on_end"),
     (BatchWorker, "offer"),
     (RecordingExporter, "freeze"),
