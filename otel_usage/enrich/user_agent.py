@@ -8,12 +8,25 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from types import MappingProxyType
 
 from otel_usage import attributes as names
 from otel_usage.model import Attributes, Event
 
 UNKNOWN = "unknown"
 BOT = "bot"
+
+NO_AGENT = "no user agent"
+"""Name of the robots that send none: every browser sends one. An event outside of a request has no such attribute."""
+_AGENTLESS: Attributes = MappingProxyType(
+    {
+        names.BROWSER: UNKNOWN,
+        names.OS: UNKNOWN,
+        names.SYNTHETIC_TYPE: BOT,
+        names.BOT_NAME: NO_AGENT,
+        names.DEVICE_TYPE: BOT,
+    }
+)
 
 _CACHED_AGENTS = 8192
 _PATTERNS_PER_EXPRESSION = 50
@@ -42,6 +55,8 @@ _MOBILE = re.compile(r"mobi|iphone|ipod|windows phone|blackberry|opera mini", re
 def read_user_agent(event: Event) -> Attributes:
     """Return what the agent string says; the dictionary is shared and must not be changed."""
     agent = event.attributes.get(names.USER_AGENT)
+    if agent == "":
+        return _AGENTLESS
     # Cut, because the cache keeps the string, and a foreign OTLP client may send megabytes.
     text = agent[: names.MAX_TEXT] if isinstance(agent, str) else ""
     # The compiled matcher raises on a lone surrogate.

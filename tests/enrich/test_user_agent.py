@@ -66,6 +66,16 @@ def test_an_agent_that_is_no_text_is_unknown(agent: AttributeValue) -> None:
     assert read_user_agent(build(**{names.USER_AGENT: agent}))[names.BROWSER] == "unknown"
 
 
+def test_a_request_without_an_agent_is_a_robots() -> None:
+    found = read_user_agent(build(**{names.USER_AGENT: ""}))
+
+    assert (found[names.SYNTHETIC_TYPE], found[names.BOT_NAME]) == ("bot", "no user agent")
+
+
+def test_an_event_that_no_request_made_is_not_a_robots() -> None:
+    assert names.SYNTHETIC_TYPE not in read_user_agent(build())
+
+
 def test_megabytes_of_agent_are_cut_before_they_are_kept() -> None:
     found = read_user_agent(build(**{names.USER_AGENT: "Firefox/127.0 " + "x" * 10_000_000}))
 
