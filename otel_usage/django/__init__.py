@@ -10,12 +10,14 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from otel_usage.django.client_ip import get_client_ip as get_client_ip
     from otel_usage.django.instrumentor import DjangoUsageInstrumentor as DjangoUsageInstrumentor
     from otel_usage.instrumentation.scope import exclude as exclude
     from otel_usage.instrumentation.scope import include as include
 
 _MODULE_BY_NAME = {
     "DjangoUsageInstrumentor": "otel_usage.django.instrumentor",
+    "get_client_ip": "otel_usage.django.client_ip",
     "exclude": "otel_usage.instrumentation.scope",
     "include": "otel_usage.instrumentation.scope",
 }

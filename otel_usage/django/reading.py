@@ -29,7 +29,7 @@ def usage_client() -> ClickHouse:
     return _shared.client_of(_dsn())
 
 
-def settings_for_reading() -> Settings:
+def settings_in_force() -> Settings:
     """Return the settings in force, or, in a process that tracks nothing, those that would be."""
     return configured_settings() or Settings.load_or_default(
         None, **getattr(django_settings, "OTEL_USAGE", {})
@@ -37,7 +37,7 @@ def settings_for_reading() -> Settings:
 
 
 def _dsn() -> str:
-    dsn = settings_for_reading().dsn
+    dsn = settings_in_force().dsn
     if dsn is None:
         raise SettingError(
             "Usage is read from ClickHouse, and OTEL_USAGE_DSN does not say where that is. Set it to "

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from django.urls import path, re_path
+from django.urls import include, path, re_path
 
 from tests.django.shop import views
 
@@ -24,4 +24,5 @@ urlpatterns = [
     path("events/", views.events),
     path("excluded/", views.excluded),
     path("included/", views.included),
+    path("viewed/", include("tests.django.shop.viewed")),
 ]
