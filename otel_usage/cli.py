@@ -17,16 +17,23 @@ import click
 
 from otel_usage import __version__
 from otel_usage.cli_failures import run
-from otel_usage.cli_options import DataDirectory, Day, WholeNumber, dsn_option, not_empty, person_options
-from otel_usage.clickhouse import UNKNOWN_DATABASE, connect
-from otel_usage.dsn import DEFAULT_DSN, parse_dsn
+from otel_usage.cli_import import import_group
+from otel_usage.cli_options import (
+    DataDirectory,
+    Day,
+    WholeNumber,
+    dsn_in_force,
+    dsn_option,
+    not_empty,
+    person_options,
+)
+from otel_usage.clickhouse import connect
+from otel_usage.dsn import parse_dsn
 from otel_usage.environment import unknown_settings, unusable_settings
-from otel_usage.errors import ClickHouseError, OtelUsageError
-from otel_usage.reports import REPORTS, ReportParameters, run_report
-from otel_usage.reports.asking import notes, takes
+from otel_usage.errors import OtelUsageError
 from otel_usage.reports.model import DEFAULT_LIMIT
 from otel_usage.reports.output import FORMATS, printable, write_result
-from otel_usage.reports.period import is_part_of_day, parse_period
+from otel_usage.reports.printing import DEFAULT_SINCE, ReportRequest, list_reports
 from otel_usage.settings import Settings, describe
 
 if TYPE_CHECKING:
@@ -86,19 +93,11 @@ def serve(data: Path, host: str, http_port: int, otlp_port: int, allow_host: tup
 @click.option("--dry-run", is_flag=True, help="Print the statements instead of running them.")
 def migrate(dsn: str | None, dry_run: bool) -> int:
     """Create the tables and views, or bring them up to date. Repeatable."""
-    from otel_usage.schema import MigrationReport, load_migrations
-    from otel_usage.schema import migrate as run_migrations
+    from otel_usage.schema import migrate_database
 
-    settings = Settings.load()
-    try:
-        client = connect(_dsn_in_force(dsn), create_database=not dry_run)
-    except ClickHouseError as error:
-        if not (dry_run and error.code == UNKNOWN_DATABASE):
-            raise
-        report = MigrationReport(load_migrations(), is_dry_run=True)
-    else:
-        with closing(client):
-            report = run_migrations(client, retention_days=settings.retention_days, dry_run=dry_run)
+    report = migrate_database(
+        dsn_in_force(dsn), retention_days=Settings.load().retention_days, dry_run=dry_run
+    )
     for line in report.lines():
         click.echo(line)
     return 0
@@ -106,10 +105,10 @@ def migrate(dsn: str | None, dry_run: bool) -> int:
 
 @cli.command()
 @click.argument("name", required=False)
-@click.option("--list", "list_reports", is_flag=True, help="Name all reports.")
+@click.option("--list", "is_list", is_flag=True, help="Name all reports.")
 @click.option(
     "--since",
-    default="7d",
+    default=DEFAULT_SINCE,
     show_default=True,
     metavar="WHEN",
     help="15m, 24h, 7d, 4w, or a date or time, UTC; whole days, except in events.",
@@ -124,7 +123,7 @@ def migrate(dsn: str | None, dry_run: bool) -> int:
 @dsn_option
 def report(
     name: str | None,
-    list_reports: bool,
+    is_list: bool,
     since: str,
     until: str | None,
     service: str,
@@ -134,34 +133,28 @@ def report(
     dsn: str | None,
 ) -> int:
     """Print a report: browsers, ips, pages, visits, funnel, events and more."""
-    if list_reports:
-        return _list_reports(name)
-    if name not in REPORTS:
-        asked = f"Unknown report {name!r}, must be one of: " if name else "Which report? One of: "
-        raise click.UsageError(asked + ", ".join(REPORTS))
-    if funnel and not takes(name, "funnel"):
-        ours = ", ".join(known for known in REPORTS if takes(known, "funnel"))
-        raise click.UsageError(f"The report {name!r} takes no --funnel; only this one does: {ours}")
+    if is_list:
+        if name:
+            raise click.UsageError(f"--list names all reports and takes none: leave {name!r} or --list away")
+        for line in list_reports():
+            click.echo(line)
+        return 0
+    request = ReportRequest(
+        name=name or "",
+        since=since,
+        until=until,
+        service=service,
+        funnel=funnel,
+        limit=limit,
+        output_format=output_format,
+    )
     try:
-        start, end = parse_period(since, until)
+        request.check()
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    parameters = ReportParameters(start, end, service=service, limit=limit, funnel=funnel)
-    is_part = is_part_of_day(since, start) or is_part_of_day(until, end)
-    with closing(connect(_dsn_in_force(dsn))) as client:
-        result = run_report(client, name, parameters)
-        write_result(result, output_format, sys.stdout)
-        for note in notes(client, name, parameters, result, is_part_of_day=is_part):
-            click.echo(f"otel-usage: {printable(note)}", err=True)
-    return 0
-
-
-def _list_reports(name: str | None) -> int:
-    if name:
-        raise click.UsageError(f"--list names all reports and takes none: leave {name!r} or --list away")
-    width = max(map(len, REPORTS))
-    for known in REPORTS.values():
-        click.echo(f"{known.name:{width}}  {known.description}")
+    with closing(connect(dsn_in_force(dsn))) as client:
+        for note in request.print_to(sys.stdout, client):
+            click.echo(f"otel-usage: {note}", err=True)
     return 0
 
 
@@ -187,7 +180,7 @@ def doctor(dsn: str | None) -> int:
     """Check the settings and the way into ClickHouse: connection, schema, and one event there and back."""
     from otel_usage.doctor import examine, examine_settings
 
-    dsn = _dsn_in_force(dsn)
+    dsn = dsn_in_force(dsn)
     parse_dsn(dsn)
     healthy = True
     for finding in chain(examine_settings(Settings.load()), examine(dsn)):
@@ -208,14 +201,25 @@ def doctor(dsn: str | None) -> int:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Send the requests of an access log in combined format.",
 )
-def demo(requests: int | None, keep: bool, log: Path | None) -> int:
+@click.option(
+    "--framework",
+    type=click.Choice(("flask", "django")),
+    help="What the shop is made with; default: flask, or django with --asgi.",
+)
+@click.option("--asgi", is_flag=True, help="Run the Django shop under uvicorn instead of gunicorn.")
+def demo(requests: int | None, keep: bool, log: Path | None, framework: str | None, asgi: bool) -> int:
     """Run a small shop, send it real traffic, print the reports and check every number."""
     from otel_usage.demo.requirements import check_requirements
+    from otel_usage.demo.stacks import find_stack
 
-    check_requirements()
+    try:
+        stack = find_stack(framework, is_asgi=asgi)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    check_requirements(stack)
     from otel_usage.demo.run import DemoOptions, run_demo
 
-    return run_demo(DemoOptions(requests=requests, keep=keep, log=log))
+    return run_demo(DemoOptions(requests=requests, keep=keep, log=log, stack=stack))
 
 
 def _selector(options: dict[str, str | None]) -> Selector:
@@ -251,7 +255,7 @@ def forget(dry_run: bool, yes: bool, dsn: str | None, **person: str | None) -> i
     selector = _selector(person)
     if not (dry_run or yes or sys.stdin.isatty()):
         raise click.UsageError("There is no terminal to ask on: say --yes, or look first with --dry-run")
-    with closing(connect(_dsn_in_force(dsn), receive_timeout_seconds=_LONG_SECONDS)) as client:
+    with closing(connect(dsn_in_force(dsn), receive_timeout_seconds=_LONG_SECONDS)) as client:
         if not yes:
             held = preview(client, selector)
             for line in held.lines(is_preview=True):
@@ -283,7 +287,7 @@ def export_person(output: Path | None, dsn: str | None, **person: str | None) ->
     selector = _selector(person)
     written = 0
     with (
-        closing(connect(_dsn_in_force(dsn), receive_timeout_seconds=_LONG_SECONDS)) as client,
+        closing(connect(dsn_in_force(dsn), receive_timeout_seconds=_LONG_SECONDS)) as client,
         open_private_file(output) if output else nullcontext(sys.stdout) as file,
     ):
         for line in export(client, selector):
@@ -305,10 +309,13 @@ def rebuild(day: date, dsn: str | None) -> int:
     """Make the states of one day anew from its events, each counted once."""
     from otel_usage.schema.rebuild import rebuild_day
 
-    with closing(connect(_dsn_in_force(dsn), receive_timeout_seconds=_LONG_SECONDS)) as client:
+    with closing(connect(dsn_in_force(dsn), receive_timeout_seconds=_LONG_SECONDS)) as client:
         for table in rebuild_day(client, day):
             click.echo(f"{table.name}: {table.before} rows before, {table.after} after")
     return 0
+
+
+cli.add_command(import_group)
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -316,7 +323,3 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     arguments = sys.argv[1:] if arguments is None else arguments
     sys.exit(run(cli, arguments))
 
-
-def _dsn_in_force(dsn: str | None) -> str:
-    """Return the DSN of the option, of the environment, or the default one of `otel-usage serve`."""
-    return dsn or Settings.load().dsn or DEFAULT_DSN

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.resources import files
 
-from otel_usage.clickhouse import UNKNOWN_TABLE, ClickHouse
+from otel_usage.clickhouse import UNKNOWN_DATABASE, UNKNOWN_TABLE, ClickHouse, connect
 from otel_usage.errors import ClickHouseError, SchemaError
 from otel_usage.schema.migration import Migration, load_migrations
 from otel_usage.schema.probe import EXACT, probe_deduplication
@@ -67,6 +68,25 @@ def migrate(
         _record(client, migration.version, migration.name, migration.checksum, "applied")
     _record(client, _PROBE_VERSION, "deduplication_probe", "", probe_deduplication(client))
     return MigrationReport(missing, is_dry_run=False, retention=_apply_retention(client, retention_days))
+
+
+def migrate_database(
+    dsn: str, *, retention_days: int | None = None, dry_run: bool = False
+) -> MigrationReport:
+    """Do the same to a database that may not be there yet; it is then created, unless it is a dry run.
+
+    Raises:
+        SchemaError: see `migrate`.
+        ClickHouseError: ClickHouse does not answer, or refused a statement.
+    """
+    try:
+        client = connect(dsn, create_database=not dry_run)
+    except ClickHouseError as error:
+        if not (dry_run and error.code == UNKNOWN_DATABASE):
+            raise
+        return MigrationReport(load_migrations(), is_dry_run=True)
+    with closing(client):
+        return migrate(client, retention_days=retention_days, dry_run=dry_run)
 
 
 def pending(client: ClickHouse) -> tuple[Migration, ...]:

@@ -1,0 +1,67 @@
+"""A report asked for on a command line, ours or that of a framework: what was typed, checked and then printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TextIO
+
+from otel_usage.clickhouse import ClickHouse
+from otel_usage.reports import REPORTS, run_report
+from otel_usage.reports.asking import notes, takes
+from otel_usage.reports.model import DEFAULT_LIMIT, ReportParameters
+from otel_usage.reports.output import printable, write_result
+from otel_usage.reports.period import is_part_of_day, parse_period
+
+DEFAULT_SINCE = "7d"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportRequest:
+    """What somebody typed. Empty texts stand for what was not."""
+
+    name: str
+    since: str = DEFAULT_SINCE
+    until: str | None = None
+    service: str = ""
+    funnel: str = ""
+    limit: int = DEFAULT_LIMIT
+    output_format: str = "table"
+
+    def check(self) -> ReportParameters:
+        """Return the parameters of the report.
+
+        Raises:
+            ValueError: there is no such report, it does not take an option, or the period is none.
+        """
+        if self.name not in REPORTS:
+            asked = (
+                f"Unknown report {self.name!r}, must be one of: " if self.name else "Which report? One of: "
+            )
+            raise ValueError(asked + ", ".join(REPORTS))
+        if self.funnel and not takes(self.name, "funnel"):
+            ours = ", ".join(known for known in REPORTS if takes(known, "funnel"))
+            raise ValueError(f"The report {self.name!r} takes no --funnel; only this one does: {ours}")
+        start, end = parse_period(self.since, self.until)
+        return ReportParameters(start, end, service=self.service, limit=self.limit, funnel=self.funnel)
+
+    def print_to(self, output: TextIO, client: ClickHouse) -> Iterator[str]:
+        """Write the rows, and yield a line for each thing that they do not say, fit for a terminal.
+
+        Raises:
+            ValueError: see `check`.
+            ClickHouseError: ClickHouse could not answer.
+        """
+        parameters = self.check()
+        result = run_report(client, self.name, parameters)
+        write_result(result, self.output_format, output)
+        is_part = is_part_of_day(self.since, parameters.since) or is_part_of_day(self.until, parameters.until)
+        for note in notes(client, self.name, parameters, result, is_part_of_day=is_part):
+            yield printable(note)
+
+
+def list_reports() -> Iterator[str]:
+    """Yield a line for each report."""
+    width = max(map(len, REPORTS))
+    for known in REPORTS.values():
+        yield f"{known.name:{width}}  {known.description}"
