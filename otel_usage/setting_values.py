@@ -17,6 +17,7 @@ Patterns: TypeAlias = tuple[re.Pattern[str], ...]
 COOKIE_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 COOKIE_DOMAIN = re.compile(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 COOKIE_PATH = re.compile(r"/[^;,\x00-\x20\x7f]*")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+")
 _DOTTED_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*[.:][^\W\d]\w*")
 
 
@@ -140,6 +141,14 @@ def endpoint(text: str) -> str:
     if not valid:
         raise ValueError("expected an address such as http://localhost:4318")
     return text.rstrip("/")
+
+
+def origins(text: str) -> tuple[str, ...]:
+    found = tuple(part.strip().lower().rstrip("/") for part in text.split(",") if part.strip())
+    for origin in found:
+        if not _ORIGIN.fullmatch(origin):
+            raise ValueError("expected origins such as https://app.example.org,http://localhost:3000")
+    return found
 
 
 def dotted_path_or(*words: str) -> Callable[[str], str]:

@@ -187,6 +187,16 @@ class Settings:
     ignore_users: bool = _setting(
         False, "Leave signed-in users out of the funnels: what they do reaches no stage.", read.boolean
     )
+    client_api_calls_per_minute: int = _setting(
+        600,
+        "Log calls of the client API that one address may make in a minute, in each process; 0 for no limit.",
+        read.whole_number(at_least=0, at_most=1_000_000),
+    )
+    client_api_origins: tuple[str, ...] = _setting(
+        (),
+        "Comma-separated origins beside the site's own, such as https://app.example.org, whose pages may make log calls.",
+        read.origins,
+    )
     queue_size: int = _setting(
         32768, "Finished events that may wait in memory; further ones are dropped and counted.",
         read.whole_number(at_least=1, at_most=10_000_000),

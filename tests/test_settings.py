@@ -148,6 +148,17 @@ DSN = "expected http(s)://user:password@host:port/database or chdb:///path/datab
         ("visit_database", "hunter2@db", f"OTEL_USAGE_VISIT_DATABASE is wrong, {DATABASE}"),
         ("visit_database", "sqlite:/visits.db", f"OTEL_USAGE_VISIT_DATABASE is wrong, {DATABASE}"),
         ("form_name", "a b", "OTEL_USAGE_FORM_NAME is 'a b', expected letters, digits, -, . and _"),
+        (
+            "client_api_calls_per_minute",
+            "many",
+            "OTEL_USAGE_CLIENT_API_CALLS_PER_MINUTE is 'many', expected a whole number from 0 to 1000000",
+        ),
+        (
+            "client_api_origins",
+            "app.example.org",
+            "OTEL_USAGE_CLIENT_API_ORIGINS is 'app.example.org', expected origins such as "
+            "https://app.example.org,http://localhost:3000",
+        ),
         ("queue_size", "0", "OTEL_USAGE_QUEUE_SIZE is '0', expected a whole number from 1 to 10000000"),
         ("queue_size", "1e3", "OTEL_USAGE_QUEUE_SIZE is '1e3', expected a whole number from 1 to 10000000"),
         ("batch_size", "٣", "OTEL_USAGE_BATCH_SIZE is '٣', expected a whole number from 1 to 1000000"),

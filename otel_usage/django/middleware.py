@@ -253,6 +253,12 @@ def _opened_of(request: HttpRequest) -> _Opened | None:
     return opened
 
 
+def tracked_of(request: HttpRequest) -> TrackedRequest | None:
+    """Return what is tracked of a request that is being served, None where that is not tracked by itself."""
+    opened = _opened_of(request)
+    return opened.tracked if opened is not None else None
+
+
 def _with_static_url(settings: Settings) -> Settings:
     """Return the settings with Django's own static files excluded too, where nothing else is asked for."""
     static = django_settings.STATIC_URL

@@ -27,6 +27,7 @@ _INHERITED = (
     names.COUNTRY,
 )
 _FIRST_ERROR_STATUS = 400
+_FRAGMENT = names.PROPERTY_PREFIX + "fragment"
 
 
 class StageMatcher:
@@ -72,6 +73,14 @@ class StageMatcher:
             matches = [
                 *self._by_path.get(str(event.attributes.get(names.PATH)), ()),
                 *self._routes_matched(event),
+            ]
+        elif event.name == names.ACTIVITY:
+            # A page that only the browser knows; a route that is kept in the fragment is a part of its path.
+            path, fragment = (str(event.attributes.get(key, "")) for key in (names.PATH, _FRAGMENT))
+            matches = [
+                *self._by_path.get(path, ()),
+                *(self._by_path.get(f"{path}#{fragment}", ()) if fragment else ()),
+                *self._by_event.get(event.name, ()),
             ]
         else:
             matches = self._by_event.get(event.name, [])

@@ -147,6 +147,12 @@ def _opened_here() -> _Opened | None:
     return opened if opened is not None and opened.context is context else None
 
 
+def tracked_here() -> TrackedRequest | None:
+    """Return the tracked request of the current request context, None where that is not tracked by itself."""
+    opened = _opened_here()
+    return opened.tracked if opened is not None else None
+
+
 @never_raises
 def _leave(opened: _Opened, body: CountedBody | None) -> None:
     if not opened.tracked.is_left_at_close:

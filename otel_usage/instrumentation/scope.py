@@ -46,6 +46,12 @@ def exclude(view: _Marked) -> _Marked:
     return _mark(view, False)
 
 
+def include_where_asked(view: _Marked) -> _Marked:
+    """Mark a view of ours as tracked for apps in which marks count anyway; in others it changes nothing."""
+    setattr(view, _MARK, True)
+    return view
+
+
 def _mark(thing: _Marked, is_included: bool) -> _Marked:
     """Mark anything that a request may go to. The last mark counts; what cannot be marked is logged."""
     global _has_marks
@@ -98,6 +104,17 @@ class Scope:
         if is_unmatched:
             return "" if self._tracks_unmatched == "true" else "unmatched"
         return "not_included_view"
+
+    def reason_to_filter_page(self, path: str) -> str:
+        """Return why a page that only the browser knows is not tracked, empty when it is.
+
+        No view stands for it, so the URLs alone decide.
+        """
+        if any(pattern.search(path) for pattern in self._excluded):
+            return "excluded_url"
+        if self._included and not any(pattern.search(path) for pattern in self._included):
+            return "not_included_url"
+        return ""
 
 
 def _nearest_mark(place: Place) -> bool | None:

@@ -42,6 +42,7 @@ class TrackedRequest:
         "is_finished",
         "is_left_at_close",
         "is_untraced",
+        "own_filter_reason",
         "plugin_attributes",
         "set_cookie",
         "span",
@@ -70,6 +71,8 @@ class TrackedRequest:
         self.collected: list[CollectedEvent] = []
         self.filter_reason = ""
         """Why the request is not tracked, and no event in it; empty when it is."""
+        self.own_filter_reason = ""
+        """Why the request's own event is not recorded, while those in it are; empty when it is."""
         self.ignores_stages = False
         """Whether it is the request of a user who is left out of the funnels."""
         self.is_finished = False
@@ -109,6 +112,16 @@ class TrackedRequest:
             return False
         self.collected.append(CollectedEvent(name, timestamp_ns, attributes))
         return True
+
+    def record_events_only(self, reason: str) -> None:
+        """Record no event for the request itself, only those that happen in it; its visit and cookie stay.
+
+        For a view that is no page but tells of one. The first reason counts.
+
+        Args:
+            reason: under which the request is counted as filtered.
+        """
+        self.own_filter_reason = self.own_filter_reason or reason
 
     def ignore_stages(self) -> int:
         """Drop the stages that were reached, and those to come; return how many there were."""

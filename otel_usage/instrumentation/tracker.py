@@ -185,13 +185,34 @@ class RequestTracker:
         for event in tracked.collected:
             if event.name in _SHOWN_ON_REQUEST:
                 attributes.update(event.attributes)
+        if tracked.own_filter_reason:
+            self._leave_own_event_out(tracked, attributes)
         if span is None:
-            self._make_request_span(tracked, answer, attributes)
+            if tracked.own_filter_reason:
+                tracked.span = self._caller_of(tracked)
+            else:
+                self._make_request_span(tracked, answer, attributes)
         else:
             self._description.hide_what_others_wrote(span, attributes)
             set_attributes(span, attributes)
             tracked.span = span
         tracked.make_collected_spans()
+
+    def _leave_own_event_out(self, tracked: TrackedRequest, attributes: dict[str, AttributeValue]) -> None:
+        """Leave a plain span of the request, which is no event, and hand on what its event alone would have said."""
+        self.runtime.accounting.add_filtered(tracked.own_filter_reason)
+        del attributes[names.EVENT_NAME]
+        is_new = attributes.pop(names.VISIT_IS_NEW, False)
+        for event in tracked.collected:
+            if is_new and event.name == names.ACTIVITY:
+                event.attributes[names.VISIT_IS_NEW] = True
+                break
+
+    def _caller_of(self, tracked: TrackedRequest) -> Span | None:
+        """Return the span that the events of a request without one belong under, None for the current one."""
+        if trace.get_current_span().get_span_context().is_valid or not tracked.facts.traceparent:
+            return None
+        return trace.get_current_span(propagate.extract({"traceparent": tracked.facts.traceparent}))
 
     def _run_plugins(self, tracked: TrackedRequest, visit: Visit) -> None:
         try:

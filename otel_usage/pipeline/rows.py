@@ -33,6 +33,7 @@ Reader: TypeAlias = Callable[[Rows], list[Any]]
 NO_KEY = bytes(16)
 """Visit key, visitor id or address of an event that has none."""
 
+_OPENS_VISITS = (names.REQUEST, names.ACTIVITY)
 _MAX_ADDRESS = 64
 _SHORT = 64
 """Characters; a text up to this length is told clean where it is read."""
@@ -192,9 +193,10 @@ def _nanoseconds(values: list[int]) -> list[int]:
 
 
 def _is_new(rows: Rows) -> list[int]:
-    # Only the request that opens a visit is new, so that the sum of the column counts visits.
+    # Only the request that opens a visit is new, so that the sum of the column counts visits; or the activity that
+    # does, whose request has no event.
     return [
-        1 if event.attributes.get(names.VISIT_IS_NEW) is True and event.name == names.REQUEST else 0
+        1 if event.attributes.get(names.VISIT_IS_NEW) is True and event.name in _OPENS_VISITS else 0
         for event in rows.events
     ]
 
