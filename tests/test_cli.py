@@ -89,6 +89,8 @@ def dsn(usage: ClickHouse, serve: ServeProcess) -> str:
         pytest.param(["settings", "--format", "xml"], "Invalid value for '--format'", id="format of settings"),
         pytest.param(["doctor", "--dsn"], "Option '--dsn' requires an argument", id="no DSN"),
         pytest.param(["demo", "--requests", "0"], "Invalid value for '--requests'", id="no requests"),
+        pytest.param(["demo", "--framework", "flask", "--asgi"], "--framework flask and --asgi do not go together: Flask is a WSGI framework. Expected --asgi alone, or with --framework django (see: otel-usage demo --help)", id="Flask by ASGI"),
+        pytest.param(["demo", "--framework", "pyramid"], "Invalid value for '--framework': 'pyramid' is not one of", id="framework"),
         pytest.param(["demo", "--log", "/no/such/file"], "Invalid value for '--log': File '/no/such/file' does not exist. (see: otel-usage demo --help)", id="log file"),
     ],
 )  # fmt: skip

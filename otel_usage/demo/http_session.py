@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPResponse
 from urllib.parse import urlencode
 
 REQUEST_TIMEOUT_SECONDS = 30.0
+_IDLE_SECONDS = 1.0
+"""A connection that has been idle so long is not used again: uvicorn closes it after 5 seconds, gunicorn's threads
+after 2, and a request that meets the closing is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ class Connection:
 
     def __init__(self, host: str, port: int) -> None:
         self._http = HTTPConnection(host, port, timeout=REQUEST_TIMEOUT_SECONDS)
+        self._used_at = 0.0
 
     def request(
         self,
@@ -70,10 +75,13 @@ class Connection:
             sent["Content-Type"] = "application/x-www-form-urlencoded"
         if jar is not None:
             sent.update(jar.header())
+        if time.monotonic() - self._used_at > _IDLE_SECONDS:
+            self._http.close()
         try:
             self._http.request(method, target, body, sent)
             response = self._http.getresponse()
             response.read()
+            self._used_at = time.monotonic()
         except Exception:
             # Half a request may be on its way: the next one starts with a connection of its own.
             self._http.close()

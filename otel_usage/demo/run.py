@@ -25,6 +25,7 @@ from otel_usage.demo.sender import SendReport, VisitorSender
 from otel_usage.demo.services import PROBE_PATH, Serve, Shop, running_serve, running_shop
 from otel_usage.demo.show_reports import show_reports
 from otel_usage.demo.simulator import DEFAULT_REQUESTS, DEFAULT_SEED, plan_visitors
+from otel_usage.demo.stacks import FLASK, Stack
 from otel_usage.demo.truth import measure
 from otel_usage.errors import ClickHouseUnavailable, OtelUsageError
 
@@ -42,6 +43,8 @@ class DemoOptions:
 
     requests: int | None = None
     """How many requests to send, at least 1; None: 2,000, or all of the log."""
+    stack: Stack = FLASK
+    """What the shop is made with, and what serves it."""
     keep: bool = False
     """Leave the servers running until Ctrl-C, and the data in its directory."""
     log: Path | None = None
@@ -73,8 +76,9 @@ def _run(options: DemoOptions, console: Console, stack: ExitStack) -> int:
     directory = _make_directory(options, stack)
     try:
         serve = stack.enter_context(running_serve(directory))
-        shop = stack.enter_context(running_shop(directory, _shop_settings(options, serve)))
-        console.print(f"ClickHouse interface {serve.http}, shop {shop.address}")
+        shop = stack.enter_context(running_shop(directory, _shop_settings(options, serve), options.stack))
+        console.print(f"ClickHouse interface {serve.http}, shop {shop.address}", soft_wrap=True)
+        console.print(f"The shop: {options.stack.title}, with two workers")
         clickhouse = connect(serve.dsn)
         stack.callback(clickhouse.close)
         stored = Stored(clickhouse)
@@ -118,7 +122,7 @@ def _shop_settings(options: DemoOptions, serve: Serve) -> dict[str, str]:
 def _simulate(options: DemoOptions, console: Console, stored: Stored, shop: Shop) -> Checking:
     """Send the planned visitors and return how to check what came of them."""
     visitors = plan_visitors(options.seed, options.requests or DEFAULT_REQUESTS)
-    truth = measure(visitors)
+    truth = measure(visitors, write_route=options.stack.route)
     console.print(f"{len(visitors):,} visitors with {truth.requests:,} requests, seed {options.seed}")
     with show_progress(console, truth.requests) as on_progress:
         report = VisitorSender(

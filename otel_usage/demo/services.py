@@ -15,18 +15,18 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from otel_usage.demo.processes import Child, ChildError
-from otel_usage.demo.requirements import PROGRAMS
+from otel_usage.demo.requirements import LAUNCHER, PROGRAMS
 from otel_usage.demo.shop import SECRET_VARIABLE
+from otel_usage.demo.stacks import FLASK, Stack
 
 SERVICE_NAME = "demo-shop"
 FUNNELS_FILE = Path(__file__).with_name("funnels.toml")
 PROBE_PATH = "/static/otel-usage-demo-probe"
 """Asked for until the shop answers. Excluded from tracking, in whatever way the demo is run."""
 
-_FOREIGN_SETTINGS = ("OTEL_", "FLASK_", "GUNICORN_", SECRET_VARIABLE)
+_FOREIGN_SETTINGS = ("OTEL_", "FLASK_", "DJANGO_", "GUNICORN_", "UVICORN_", SECRET_VARIABLE)
 _START_SECONDS = 60.0
 _POLL_SECONDS = 0.1
-_LISTENING_LINE = r"Listening at: (http://127\.0\.0\.1:\d+)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +71,18 @@ def running_serve(directory: Path) -> Iterator[Serve]:
 
 
 @contextmanager
-def running_shop(directory: Path, settings: Mapping[str, str]) -> Iterator[Shop]:
-    """Run the shop under `opentelemetry-instrument` and gunicorn.
+def running_shop(directory: Path, settings: Mapping[str, str], stack: Stack = FLASK) -> Iterator[Shop]:
+    """Run the shop under `opentelemetry-instrument` and a server of its framework.
 
     Args:
         directory: where its log is written.
         settings: environment variables on top of those that every way of running the demo needs.
+        stack: the framework and the server.
 
     Raises:
         ChildError: it did not start.
     """
-    command: list[str | Path] = [
-        *(PROGRAMS / "opentelemetry-instrument", PROGRAMS / "gunicorn"),
-        # Short options: the launcher would take --config for an abbreviation of one of its own.
-        *("-c", "python:otel_usage.demo.gunicorn_config", "-w", "2", "-b", "127.0.0.1:0"),
-        "otel_usage.demo.flask_shop:app",
-    ]
+    command: list[str | Path] = [PROGRAMS / LAUNCHER, PROGRAMS / stack.program, *stack.arguments]
     env = {
         **_environment(),
         "OTEL_SERVICE_NAME": SERVICE_NAME,
@@ -96,10 +92,11 @@ def running_shop(directory: Path, settings: Mapping[str, str]) -> Iterator[Shop]
         "OTEL_USAGE_FUNNELS": str(FUNNELS_FILE),
         "OTEL_USAGE_TRUSTED_PROXIES": "127.0.0.0/8,::1",
         SECRET_VARIABLE: secrets.token_hex(32),
+        **stack.environment,
         **settings,
     }
     with Child("the shop", command, log_path=directory / "shop.log", env=env) as child:
-        listening = child.wait_for_line(_LISTENING_LINE, timeout_seconds=_START_SECONDS)
+        listening = child.wait_for_line(stack.listening_line, timeout_seconds=_START_SECONDS)
         place = urlsplit(listening[1])
         shop = Shop(child, place.hostname or "", place.port or 0)
         _wait_until_it_answers(shop)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -57,17 +57,22 @@ class Truth:
         return self.requests + self.product_views.total() + self.app_events.total() + self.stage_events
 
 
-def measure(visitors: Iterable[Visitor]) -> Truth:
-    """Return what the visitors' requests must come to."""
+def measure(visitors: Iterable[Visitor], *, write_route: Callable[[str], str] = str) -> Truth:
+    """Return what the visitors' requests must come to.
+
+    Args:
+        visitors: the plan.
+        write_route: returns how the shop's framework writes a route of the plan.
+    """
     truth = Truth(stage_visits={funnel: [0] * len(stages) for funnel, stages in FUNNELS.items()})
     for visitor in visitors:
-        _count_requests(truth, visitor)
+        _count_requests(truth, visitor, write_route)
         if not visitor.opts_out:
             _count_visits(truth, visitor)
     return truth
 
 
-def _count_requests(truth: Truth, visitor: Visitor) -> None:
+def _count_requests(truth: Truth, visitor: Visitor, write_route: Callable[[str], str]) -> None:
     agent = visitor.agent
     requests = [request for visit in visitor.visits for request in visit]
     truth.requests += len(requests)
@@ -76,7 +81,7 @@ def _count_requests(truth: Truth, visitor: Visitor) -> None:
     truth.requests_by_agent[agent.browser, agent.os, agent.device_type] += len(requests)
     for request in requests:
         truth.requests_by_address[request.address] += 1
-        truth.requests_by_route[request.route] += 1
+        truth.requests_by_route[write_route(request.route)] += 1
         truth.requests_by_status[request.status] += 1
         truth.requests_by_method[request.method] += 1
         truth.stage_events += len(request.stages)

@@ -16,8 +16,11 @@ def with_one_more(cart: Mapping[str, int], slug: str) -> dict[str, int]:
 
 
 def lines_of(cart: Mapping[str, int]) -> list[tuple[Product, int]]:
-    """Return the products in the cart with their quantities; what is no longer sold is left out."""
-    return [(PRODUCTS[slug], quantity) for slug, quantity in cart.items() if slug in PRODUCTS]
+    """Return the products in the cart with their quantities, in the order of the shelves.
+
+    A session does not keep the order in which they were added: Flask's sorts. What is no longer sold is left out.
+    """
+    return [(product, cart[slug]) for slug, product in PRODUCTS.items() if slug in cart]
 
 
 def total_of(cart: Mapping[str, int]) -> Decimal:
