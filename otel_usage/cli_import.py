@@ -42,7 +42,10 @@ def import_group() -> None:
 @import_group.command("access-log")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option(
-    "--format", "format_name", type=click.Choice(LOG_FORMATS), help="Format; default: found out for each file."
+    "--format",
+    "format_name",
+    type=click.Choice(LOG_FORMATS),
+    help="Format; default: found out for each file.",
 )
 @click.option("--since", metavar="WHEN", help="Only requests from then on: 7d, 4w, or a date or time, UTC.")
 @click.option("--until", metavar="WHEN", help="Only requests before then.")

@@ -94,7 +94,7 @@ class AccessLog:
         """
         if self._options.format_name:
             return log_format(self._options.format_name)
-        sample = [line.decode("latin-1") for line in lines if line and not line.isspace()][:_LINES_LOOKED_AT]
+        sample = [line.decode("latin-1") for line in lines if line][:_LINES_LOOKED_AT]
         if not sample:
             return None
         read = {name: len(log_format(name).read(sample).numbers) for name in LOG_FORMATS}
@@ -107,16 +107,16 @@ class AccessLog:
         return log_format(best)
 
     def _chunk(self, reader: LogFormat, events: LogEvents, lines: Sequence[bytes | None]) -> Chunk:
-        refused: list[Refusal] = []
-        kept: list[bytes] = []
-        numbers: list[int] = []
-        for number, line in enumerate(lines, self._lines_before + 1):
-            if line is None:
-                refused.append(Refusal(TOO_LONG, f"line {number}"))
-            elif line and not line.isspace():
-                kept.append(line)
-                numbers.append(number)
+        first = self._lines_before + 1
         self._lines_before += len(lines)
+        refused: list[Refusal] = []
+        numbers: Sequence[int] = range(first, first + len(lines))
+        if None in lines or b"" in lines:
+            refused = [
+                Refusal(TOO_LONG, f"line {first + place}") for place, line in enumerate(lines) if line is None
+            ]
+            numbers = [first + place for place, line in enumerate(lines) if line]
+        kept = [line for line in lines if line]
         ids = self._ids.ids_of(kept)
         read = reader.read([line.decode("latin-1") for line in kept])
         refused += [Refusal(reason, f"line {numbers[place]}") for place, reason in read.refused]

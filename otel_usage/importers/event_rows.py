@@ -13,12 +13,21 @@ from otel_usage.pipeline.rows import to_columns
 class Rows(Protocol):
     """Events of one service."""
 
-    service: str
-    names: frozenset[str]
-    """Names that the events have."""
-    ids: Sequence[bytes]
-    times: Sequence[int]
-    """Nanoseconds since the epoch, UTC."""
+    @property
+    def service(self) -> str:
+        """The service of all of them."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Names that the events have."""
+
+    @property
+    def ids(self) -> Sequence[bytes]:
+        """One id for each event."""
+
+    @property
+    def times(self) -> Sequence[int]:
+        """One time for each: nanoseconds since the epoch, UTC."""
 
     def columns(self, places: Sequence[int]) -> list[list[Any]]:
         """Return the columns, in the order of `COLUMNS`, of the events at these places."""

@@ -47,7 +47,9 @@ def build_event(
     name: str, event_id: bytes, timestamp_ns: int, service: str, attributes: dict[str, AttributeValue]
 ) -> Event:
     """Return an imported event; it takes no time and has no parent."""
-    return Event(name, timestamp_ns, 0, event_id[:TRACE_BYTES], event_id[TRACE_BYTES:], NO_SPAN, service, attributes)
+    return Event(
+        name, timestamp_ns, 0, event_id[:TRACE_BYTES], event_id[TRACE_BYTES:], NO_SPAN, service, attributes
+    )
 
 
 class LineIds:

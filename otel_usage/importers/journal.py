@@ -58,14 +58,14 @@ class Journal:
         After one that was stored comes a new one: somebody has deleted its events since.
         """
         last = max(
-            self._read("batch = {batch:String}", {"batch": batch}), key=lambda entry: entry.attempt, default=None
+            self._read("batch = {batch:String}", {"batch": batch}),
+            key=lambda entry: entry.attempt,
+            default=None,
         )
         if last is not None and not last.is_stored:
             return last
         attempt = last.attempt + 1 if last is not None else 0
-        entry = Entry(
-            batch, attempt, False, service, tuple(days), events, self.last_block(), time.time_ns()
-        )
+        entry = Entry(batch, attempt, False, service, tuple(days), events, self.last_block(), time.time_ns())
         self._write(entry)
         return entry
 
@@ -83,7 +83,7 @@ class Journal:
 
     def _read(self, where: str, parameters: dict[str, str] | None = None) -> list[Entry]:
         rows = self._client.query(
-            f"SELECT {', '.join(_COLUMN_TYPES)} FROM imports FINAL WHERE {where}",
+            f"SELECT {', '.join(_COLUMN_TYPES)} FROM imports FINAL WHERE {where}",  # noqa: S608 - our own conditions
             parameters,
             formats={"DateTime64": "int"},
         ).rows

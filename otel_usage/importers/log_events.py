@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -237,7 +237,7 @@ class LogEvents:
         return attributes
 
 
-def _keys(fields: Sequence[Sequence[Any]]) -> list[Sequence[Hashable]]:
+def _keys(fields: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
     """Return what tells the values of each part apart, for some requests."""
     # A tuple of columns under the names of the fields.
     request: Any = LoggedRequest._make(fields)

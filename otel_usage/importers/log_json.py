@@ -84,7 +84,9 @@ def _read_nginx(fields: Mapping[str, Any]) -> LoggedRequest | str:
         return NO_STATUS
     request = _first(fields, "request")
     if not request:
-        target = _first(fields, "request_uri") or _with_query(_first(fields, "uri"), _first(fields, "args", "query_string"))
+        target = _first(fields, "request_uri") or _with_query(
+            _first(fields, "uri"), _first(fields, "args", "query_string")
+        )
         request = f"{_first(fields, 'request_method', 'method')} {target} {_first(fields, 'server_protocol') or 'HTTP/1.0'}"
     duration_ns = _seconds_ns(fields.get("request_time")) or 0
     return LoggedRequest(
@@ -112,7 +114,12 @@ def _nginx_time_ns(fields: Mapping[str, Any]) -> int | None:
         text = fields.get(name)
         if isinstance(text, str) and text:
             return next(
-                (ns for read in (_seconds_ns, iso_time_ns, log_time_ns) if (ns := read(text[:64])) is not None), None
+                (
+                    ns
+                    for read in (_seconds_ns, iso_time_ns, log_time_ns)
+                    if (ns := read(text[:64])) is not None
+                ),
+                None,
             )
     return None
 

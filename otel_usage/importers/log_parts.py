@@ -64,7 +64,10 @@ class Part:
     def find(self, keys: Sequence[Hashable]) -> FoundPart:
         """Return the values of the part that some requests have."""
         remembered = self._remembered
-        if len(remembered.place_by_key) > _MAX_REMEMBERED or remembered.characters > _MAX_REMEMBERED_CHARACTERS:
+        if (
+            len(remembered.place_by_key) > _MAX_REMEMBERED
+            or remembered.characters > _MAX_REMEMBERED_CHARACTERS
+        ):
             # What was found before keeps the old one.
             remembered = self._remembered = _Remembered()
         new = set(keys).difference(remembered.place_by_key)
@@ -114,7 +117,9 @@ class FoundPart:
             columns[column] = (
                 values
                 if present is None
-                else [value if value != empty else other for value, other in zip(values, present, strict=True)]
+                else [
+                    value if value != empty else other for value, other in zip(values, present, strict=True)
+                ]
             )
 
 
@@ -124,7 +129,12 @@ class LogRows:
     names = frozenset({names.REQUEST})
 
     def __init__(
-        self, service: str, ids: Sequence[bytes], times: Sequence[int], numbers: Sequence[int], parts: Sequence[FoundPart]
+        self,
+        service: str,
+        ids: Sequence[bytes],
+        times: Sequence[int],
+        numbers: Sequence[int],
+        parts: Sequence[FoundPart],
     ) -> None:
         """Take the requests in.
 
@@ -149,4 +159,7 @@ class LogRows:
         numbers = [self._numbers[place] for place in places]
         for part in self._parts:
             part.fill(filled, base, numbers)
-        return [[empty] * len(ids) if column is None else column for column, empty in zip(filled, base, strict=True)]
+        return [
+            [empty] * len(ids) if column is None else column
+            for column, empty in zip(filled, base, strict=True)
+        ]

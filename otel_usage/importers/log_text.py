@@ -29,9 +29,7 @@ def _expression(name: str, quoted: str) -> re.Pattern[str]:
     return re.compile(host + _HEAD + quoted + _NUMBERS + tail, re.ASCII | re.DOTALL)
 
 
-_EXPRESSIONS = {
-    name: (_expression(name, _PLAIN), _expression(name, _ESCAPED_TEXT)) for name in TEXT_FORMATS
-}
+_EXPRESSIONS = {name: (_expression(name, _PLAIN), _expression(name, _ESCAPED_TEXT)) for name in TEXT_FORMATS}
 _ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|.)", re.DOTALL)
 _ESCAPED = {"n": "\n", "r": "\r", "t": "\t", "v": "\v", "b": "\b"}
 _MOMENT = 3
@@ -88,24 +86,33 @@ def _in_columns(
     times = {moment: log_time_ns(moment) for moment in moments}
     if None in times.values():
         refused += [
-            (number, NO_TIME) for number, row in zip(numbers, rows, strict=True) if times[row[_MOMENT]] is None
+            (number, NO_TIME)
+            for number, row in zip(numbers, rows, strict=True)
+            if times[row[_MOMENT]] is None
         ]
         kept = [
-            (number, row) for number, row in zip(numbers, rows, strict=True) if times[row[_MOMENT]] is not None
+            (number, row)
+            for number, row in zip(numbers, rows, strict=True)
+            if times[row[_MOMENT]] is not None
         ]
         numbers, rows = [number for number, _ in kept], [row for _, row in kept]
         if not rows:
             return ReadLines((), [()] * len(LoggedRequest._fields), refused)
     host, address, user, moment, request, status, size, referrer, agent, _ = zip(*rows, strict=True)
-    nothing, zero = [""] * len(rows), [0] * len(rows)
-    return ReadLines(
-        numbers,
-        LoggedRequest(
-            list(map(times.__getitem__, moment)),  # type: ignore[arg-type]
-            address, user, request, status, size, referrer, agent, host, zero, nothing, nothing, nothing,
-        ),
-        refused,
-    )  # fmt: skip
+    nothing = [""] * len(rows)
+    by_field = {
+        "timestamp_ns": list(map(times.__getitem__, moment)),
+        "address": address,
+        "user": user,
+        "request": request,
+        "status": status,
+        "size": size,
+        "referrer": referrer,
+        "user_agent": agent,
+        "host": host,
+        "duration_ns": [0] * len(rows),
+    }
+    return ReadLines(numbers, [by_field.get(field, nothing) for field in LoggedRequest._fields], refused)
 
 
 def _unescaped(escape: re.Match[str]) -> str:

@@ -54,4 +54,3 @@ def _of_traces(traces: Sequence[bytes]) -> str:
         f"(SELECT toFixedString(unhex(substring('{digits}', number * {_HEX_DIGITS} + 1, {_HEX_DIGITS})), 16) "
         f"FROM numbers({len(traces)}))"
     )
-

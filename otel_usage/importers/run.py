@@ -114,4 +114,3 @@ def _garbage_left_alone() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from otel_usage.attributes import MAX_TEXT
 from otel_usage.clickhouse import ClickHouse, encode_native
+from otel_usage.clickhouse_errors import errors_sorted
 from otel_usage.errors import ClickHouseError, ClickHouseUnavailable, OtelUsageError, SchemaError
 from otel_usage.importers.chunk import Refusal
 from otel_usage.importers.event_rows import Rows
@@ -36,7 +37,6 @@ from otel_usage.schema.rebuild import rebuild_day
 _Result = TypeVar("_Result")
 
 _NAMES = [column.name for column in COLUMNS]
-_TYPES = [column.type for column in COLUMNS]
 _DAY_NS = 86_400 * 10**9
 _EPOCH = date(1970, 1, 1)
 _SURELY_REMEMBERED = 5000
@@ -91,9 +91,7 @@ class EventStore:
         """Return the places of the events that are not stored."""
         if not rows.ids:
             return ()
-        present = self._until_taken(
-            lambda: ids_present(self._client, rows, at_any_time=self._at_any_time)
-        )
+        present = self._until_taken(lambda: ids_present(self._client, rows, at_any_time=self._at_any_time))
         if not present:
             return range(len(rows.ids))
         return [place for place, event_id in enumerate(rows.ids) if event_id not in present]
@@ -107,7 +105,9 @@ class EventStore:
         missing = set(self._missing(rows))
         outcome = Outcome(0)
         for places in _by_month(rows.times):
-            wanted = [place for place in places if place in missing] if len(missing) < len(rows.ids) else places
+            wanted = (
+                [place for place in places if place in missing] if len(missing) < len(rows.ids) else places
+            )
             if wanted:
                 of_batch = self._send(rows, wanted)
                 outcome = Outcome(
@@ -136,8 +136,16 @@ class EventStore:
         return Outcome(len(places))
 
     def _insert(self, columns: list[list[Any]], token: str) -> None:
-        block = encode_native(_NAMES, _TYPES, columns)
-        self._until_taken(lambda: self._client.insert_native("events", _NAMES, block, token=token))
+        # Old data say little. What a column would have without a value need not be sent.
+        said = [
+            (column, values)
+            for column, values in zip(COLUMNS, columns, strict=True)
+            if column.type.startswith("Nullable") or any(values)
+        ]
+        names = [column.name for column, _ in said]
+        with errors_sorted(self._client.dsn, encoding=True):
+            block = encode_native(names, [column.type for column, _ in said], [values for _, values in said])
+        self._until_taken(lambda: self._client.insert_native("events", names, block, token=token))
 
     def _repair(self, entry: Entry, rows: Rows, places: Sequence[int]) -> None:
         """Bring the views to where the events of a batch are that was never acknowledged."""
@@ -164,11 +172,13 @@ class EventStore:
             return
         ids = list(kept)
         known = self._until_taken(
-            lambda: self._client.query(
-                # In the statement, because parameters travel in the URL.
-                "SELECT DISTINCT event_id FROM rejected_events WHERE event_id IN "  # noqa: S608 - hex digits
-                f"({', '.join(repr(event_id) for event_id in ids)})"
-            ).rows
+            lambda: (
+                self._client.query(
+                    # In the statement, because parameters travel in the URL.
+                    "SELECT DISTINCT event_id FROM rejected_events WHERE event_id IN "  # noqa: S608 - hex digits
+                    f"({', '.join(repr(event_id) for event_id in ids)})"
+                ).rows
+            )
         )
         new = [kept[event_id] for event_id in sorted(kept.keys() - {row[0] for row in known})]
         if not new:
