@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from importlib.resources import files
+from typing import Any
 
 from otel_usage.clickhouse import ClickHouse
 from otel_usage.reports.model import Report, ReportParameters, ReportResult
@@ -30,8 +32,16 @@ def load_sql(name: str) -> str:
     return files(__package__).joinpath("sql", f"{name}.sql").read_text("utf-8")
 
 
-def run_report(client: ClickHouse, name: str, parameters: ReportParameters) -> ReportResult:
+def run_report(
+    client: ClickHouse, name: str, parameters: ReportParameters, settings: Mapping[str, Any] | None = None
+) -> ReportResult:
     """Ask ClickHouse.
+
+    Args:
+        client: of the database that is asked.
+        name: one of `REPORTS`.
+        parameters: the range and the choice.
+        settings: further ClickHouse settings, such as a limit of time.
 
     Raises:
         KeyError: there is no such report; `REPORTS` names all.
@@ -49,10 +59,11 @@ def run_report(client: ClickHouse, name: str, parameters: ReportParameters) -> R
             "end_day_read": parameters.end_day_read.isoformat(),
             "service": parameters.service,
             "funnel": parameters.funnel,
+            "object_type": parameters.object_type,
             # One more, to know whether there are more.
             "limit": parameters.limit + 1,
         },
-        {"log_comment": f"otel_usage report {report.name}"},
+        {"log_comment": f"otel_usage report {report.name}", **(settings or {})},
     )
     is_cut = len(result.rows) > parameters.limit
     return ReportResult(result.columns, result.rows[: parameters.limit], is_cut)

@@ -37,6 +37,8 @@ class ReportParameters:
     """Most rows, at least 1."""
     funnel: str = ""
     """One funnel only; empty: all."""
+    object_type: str = ""
+    """Objects of one type only, such as `shop.Product`; empty: all."""
 
     @property
     def first_day(self) -> date:

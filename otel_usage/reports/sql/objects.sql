@@ -1,6 +1,6 @@
 -- Views, visits and users by object.
 --
--- Parameters  first_day, end_day Date (UTC), half open; service ('' for all); limit
+-- Parameters  first_day, end_day Date (UTC), half open; service, object_type ('' for all); limit
 -- Columns     visits, users: distinct, about 0.9 % error; bot_views: how many of the views were robots'
 -- Order       views descending
 SELECT
@@ -13,6 +13,7 @@ SELECT
 FROM objects_daily_state AS state
 WHERE state.day >= {first_day:Date} AND state.day < {end_day:Date}
     AND ({service:String} = '' OR state.service_name = {service:String})
+    AND ({object_type:String} = '' OR state.object_type = {object_type:String})
 GROUP BY object_type, object_id
 ORDER BY views DESC, object_type, object_id
 LIMIT {limit:UInt32}
