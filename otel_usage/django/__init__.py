@@ -11,11 +11,23 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from otel_usage.django.client_ip import get_client_ip as get_client_ip
+    from otel_usage.django.counters import counter_series as counter_series
+    from otel_usage.django.counters import counters_for as counters_for
     from otel_usage.django.instrumentor import DjangoUsageInstrumentor as DjangoUsageInstrumentor
+    from otel_usage.django.registry import AlreadyRegistered as AlreadyRegistered
+    from otel_usage.django.registry import NotRegistered as NotRegistered
+    from otel_usage.django.registry import autodiscover as autodiscover
+    from otel_usage.django.registry import site as site
     from otel_usage.instrumentation.scope import exclude as exclude
     from otel_usage.instrumentation.scope import include as include
 
 _MODULE_BY_NAME = {
+    "AlreadyRegistered": "otel_usage.django.registry",
+    "NotRegistered": "otel_usage.django.registry",
+    "autodiscover": "otel_usage.django.registry",
+    "counter_series": "otel_usage.django.counters",
+    "counters_for": "otel_usage.django.counters",
+    "site": "otel_usage.django.registry",
     "DjangoUsageInstrumentor": "otel_usage.django.instrumentor",
     "get_client_ip": "otel_usage.django.client_ip",
     "exclude": "otel_usage.instrumentation.scope",

@@ -13,3 +13,10 @@ class UsageConfig(AppConfig):
     label = "otel_usage"
     verbose_name = gettext_lazy("Usage")
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Let every installed app register its counters."""
+        # Not earlier: the registry needs models.
+        from otel_usage.django.registry import autodiscover
+
+        autodiscover()

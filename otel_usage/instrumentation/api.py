@@ -108,9 +108,14 @@ def increment(obj: object, counter: str, value: int = 1) -> None:
 
 
 def record_counter(
-    obj: object, counter: object, value: object, further: Attributes = MappingProxyType({})
+    obj: object,
+    counter: object,
+    value: object,
+    further: Attributes = MappingProxyType({}),
+    *,
+    is_known: bool = True,
 ) -> None:
-    """Record what `increment` does, with further attributes."""
+    """Record what `increment` does, with further attributes; a counter that is not known is set aside."""
     object_type, object_id = obj if isinstance(obj, tuple) and len(obj) == 2 else (obj, None)
     attributes = {**further, **_object_attributes(object_type, object_id)}
     number = rejection.whole_number(value)
@@ -119,7 +124,7 @@ def record_counter(
         reason = rejection.NO_OBJECT
     elif not isinstance(counter, str) or not counter:
         reason = rejection.NO_COUNTER_NAME
-    elif is_unknown_counter(str(attributes[names.OBJECT_TYPE]), counter):
+    elif not is_known or is_unknown_counter(str(attributes[names.OBJECT_TYPE]), counter):
         reason = rejection.UNKNOWN_COUNTER
     attributes[names.COUNTER_NAME] = to_text(counter, names.MAX_NAME) if isinstance(counter, str) else ""
     if reason or number is None:

@@ -32,3 +32,13 @@ class Bargain(Product):
 
     class Meta:
         proxy = True
+
+
+class Link(models.Model):
+    """Leads somewhere else."""
+
+    slug: models.SlugField[str, str] = models.SlugField()
+    url: models.TextField[str, str] = models.TextField(blank=True)
+
+    def get_absolute_url(self) -> str:
+        return f"/link/{self.slug}/"

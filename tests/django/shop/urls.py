@@ -25,4 +25,5 @@ urlpatterns = [
     path("excluded/", views.excluded),
     path("included/", views.included),
     path("viewed/", include("tests.django.shop.viewed")),
+    path("link/", include("tests.django.shop.links")),
 ]
