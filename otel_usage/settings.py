@@ -197,6 +197,11 @@ class Settings:
         "Comma-separated origins beside the site's own, such as https://app.example.org, whose pages may make log calls.",
         read.origins,
     )
+    one_session_per_user: bool = _setting(
+        False,
+        "A login ends all other sessions of the user. In Django; needs the app otel_usage.django.",
+        read.boolean,
+    )
     queue_size: int = _setting(
         32768, "Finished events that may wait in memory; further ones are dropped and counted.",
         read.whole_number(at_least=1, at_most=10_000_000),
