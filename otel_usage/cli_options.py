@@ -12,8 +12,14 @@ import click
 
 from otel_usage.data_directory import data_path
 from otel_usage.dsn import DEFAULT_DSN
+from otel_usage.settings import Settings
 
 dsn_option = click.option("--dsn", help=f"ClickHouse; default: OTEL_USAGE_DSN, else {DEFAULT_DSN}")
+
+
+def dsn_in_force(dsn: str | None) -> str:
+    """Return the DSN of the option, of the environment, or the default one of `otel-usage serve`."""
+    return dsn or Settings.load().dsn or DEFAULT_DSN
 
 
 class WholeNumber(click.IntRange):

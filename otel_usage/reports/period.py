@@ -38,6 +38,19 @@ def parse_period(since: str, until: str | None, now: datetime | None = None) -> 
     return start, end
 
 
+def parse_moment(text: str, now: datetime | None = None) -> datetime:
+    """Return one moment, in UTC.
+
+    Args:
+        text: as for `parse_period`.
+        now: the present, by the clock by default.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    return _parse(text, now or datetime.now(timezone.utc))
+
+
 def is_part_of_day(text: str | None, moment: datetime) -> bool:
     """Return whether somebody wrote a time that begins or ends within a day, other than `7d`, a date or nothing.
 
