@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.apps import apps
@@ -73,11 +75,11 @@ def test_the_number_fields_of_an_old_data_class_are_its_counters(site: CounterSi
     from django.db import models
 
     class OldData(models.Model):
-        object_id = models.PositiveIntegerField()
-        collected_during = models.DateField()
-        hits = models.IntegerField(default=0)
-        seconds = models.FloatField(default=0)
-        parent = models.ForeignKey(shop.Product, on_delete=models.CASCADE)
+        object_id: models.PositiveIntegerField[int, int] = models.PositiveIntegerField()
+        collected_during: models.DateField[date, date] = models.DateField()
+        hits: models.IntegerField[int, int] = models.IntegerField(default=0)
+        seconds: models.FloatField[float, float] = models.FloatField(default=0)
+        parent: models.ForeignKey[Any, Any] = models.ForeignKey(shop.Product, on_delete=models.CASCADE)
 
         class Meta:
             app_label = "otel_usage"
