@@ -19,6 +19,8 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.sessions",
     "otel_usage.django",
+    "rest_framework",
+    "rest_framework.authtoken",
     "tests.django.shop",
 ]
 MIDDLEWARE = [
@@ -49,6 +51,12 @@ DATABASES = {
         # Servers under test have threads that write at the same time.
         "OPTIONS": {"timeout": 20, "transaction_mode": "IMMEDIATE"},
     }
+}
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "rest_framework.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ]
 }
 # Fast, because no secret is at stake.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

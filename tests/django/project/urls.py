@@ -5,5 +5,6 @@ from django.urls import include, path
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path("usage/", include("otel_usage.django.urls")),
     path("", include("tests.django.shop.urls")),
 ]
