@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable
-from contextlib import closing
-from datetime import datetime
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
 from otel_usage.cli_options import dsn_in_force, dsn_option, not_empty
 from otel_usage.clickhouse import ClickHouse, connect
+from otel_usage.errors import OtelUsageError
 from otel_usage.reports.output import printable
 from otel_usage.reports.period import parse_moment
 from otel_usage.settings import Settings
 
 if TYPE_CHECKING:
     from otel_usage.importers.chunk import Chunk, Tally
+    from otel_usage.importers.old_database import OldDatabase
+    from otel_usage.importers.old_rows import ImportOptions
 
 _LONG_SECONDS = 300
 """How long ClickHouse may take for one statement."""
@@ -132,6 +135,197 @@ def _run(
     if not dry_run:
         for note in store.settle():
             click.echo(f"otel-usage: {printable(note)}", err=True)
+
+
+def database_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the options of all imports out of databases."""
+    for option in (
+        dsn_option,
+        dry_run_option,
+        service_option,
+        click.option(
+            "--timezone",
+            "zone",
+            default="UTC",
+            show_default=True,
+            metavar="NAME",
+            help="Time zone of times that name none.",
+        ),
+        click.option(
+            "--url", required=True, metavar="SQLALCHEMY_URL", help="The old database; it is only read."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@import_group.command()
+@click.option("--table", default="", help="Table of counters; default: the only one that looks like it.")
+@click.option(
+    "--counter", "counters", multiple=True, metavar="COLUMN", help="A counter; default: all whole numbers."
+)
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="LABEL",
+    help="A model as Django writes it, such as shop.Product; the database knows lower case alone.",
+)
+@click.option(
+    "--at", metavar="WHEN", help="Time of totals, which have none; default: the beginning of today."
+)
+@database_options
+def trackable(
+    table: str,
+    counters: tuple[str, ...],
+    models: tuple[str, ...],
+    at: str | None,
+    url: str,
+    zone: str,
+    service: str,
+    dry_run: bool,
+    dsn: str | None,
+) -> int:
+    """Import counters of django-trackable: each value of each row is a counter event."""
+    _require_sqlalchemy("trackable")
+    from otel_usage.importers.trackable import TrackableCounters
+
+    try:
+        moment = parse_moment(at or f"{datetime.now(timezone.utc):%Y-%m-%d}")
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    with _old_database(url) as database:
+        source = TrackableCounters(
+            database,
+            _options(service, zone),
+            table=table,
+            counters=counters,
+            models=models,
+            at_ns=_nanoseconds(moment),
+        )
+        _run_source(source, "counters", dsn, dry_run=dry_run)
+        if source.lower_case_types:
+            click.echo(
+                "otel-usage: object types are in lower case, unlike those of live events: "
+                f"{printable(', '.join(source.lower_case_types[:20]))}. Name each with --model",
+                err=True,
+            )
+    return 0
+
+
+@import_group.command()
+@click.option("--table", default="djaffar_activity", show_default=True, help="Table of activities.")
+@click.option(
+    "--sessions-table", default="djaffar_sessioninfo", show_default=True, help="Table of user agents."
+)
+@click.option("--site", default="", metavar="URL", help="Site of the paths, such as https://shop.example.")
+@database_options
+def djaffar(
+    table: str,
+    sessions_table: str,
+    site: str,
+    url: str,
+    zone: str,
+    service: str,
+    dry_run: bool,
+    dsn: str | None,
+) -> int:
+    """Import activities of django-djaffar: each row is an activity event."""
+    _require_sqlalchemy("djaffar")
+    from otel_usage.importers.djaffar import DjaffarActivities
+
+    with _old_database(url) as database:
+        source = DjaffarActivities(
+            database, _options(service, zone), table=table, sessions_table=sessions_table, site=site
+        )
+        _run_source(source, "activities", dsn, dry_run=dry_run)
+    return 0
+
+
+@import_group.command()
+@click.option("--table", default="visit", show_default=True, help="Table of visits.")
+@click.option(
+    "--identities-table",
+    default="visit_identity",
+    show_default=True,
+    help="Table of the users of visits; empty for none.",
+)
+@click.option(
+    "--timeout-minutes",
+    type=float,
+    default=20.0,
+    show_default=True,
+    metavar="N",
+    help="The old visit.timeout: how long after the last request a visit expired.",
+)
+@database_options
+def turbogears(
+    table: str,
+    identities_table: str,
+    timeout_minutes: float,
+    url: str,
+    zone: str,
+    service: str,
+    dry_run: bool,
+    dsn: str | None,
+) -> int:
+    """Import visits of TurboGears: each row is the first request of a visit, and the last one."""
+    if not 0 < timeout_minutes < 1_000_000:
+        raise click.UsageError(f"--timeout-minutes is {timeout_minutes}, expected a number above 0")
+    _require_sqlalchemy("turbogears")
+    from otel_usage.importers.turbogears import TurboGearsVisits
+
+    with _old_database(url) as database:
+        source = TurboGearsVisits(
+            database,
+            _options(service, zone),
+            table=table,
+            identities_table=identities_table,
+            timeout_seconds=timeout_minutes * 60,
+        )
+        _run_source(source, "visits", dsn, dry_run=dry_run)
+    return 0
+
+
+class _Source(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    def chunks(self) -> Iterator[Chunk]: ...
+
+
+def _require_sqlalchemy(command: str) -> None:
+    try:
+        import sqlalchemy  # noqa: F401 - what is imported next needs it
+    except ModuleNotFoundError as error:
+        raise OtelUsageError(
+            f"import {command} needs sqlalchemy. Install it with: pip install 'otel-usage[sqlalchemy]'"
+        ) from error
+
+
+@contextmanager
+def _old_database(url: str) -> Iterator[OldDatabase]:
+    from otel_usage.importers.old_database import OldDatabase
+
+    database = OldDatabase(url)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def _options(service: str, zone: str) -> ImportOptions:
+    from otel_usage.importers.old_rows import ImportOptions, find_zone
+
+    return ImportOptions(Settings.load(), service or _service_of_the_app(), find_zone(zone))
+
+
+def _run_source(source: _Source, noun: str, dsn: str | None, *, dry_run: bool) -> None:
+    from otel_usage.importers.chunk import Tally
+
+    with closing(_connect(dsn)) as client:
+        # Whoever names another time zone means the same rows.
+        _run(client, [(source.chunks(), Tally(source.name, noun))], dry_run=dry_run, at_any_time=True)
 
 
 class _Progress:

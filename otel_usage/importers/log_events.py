@@ -74,7 +74,7 @@ class LogEvents:
         self._since_ns, self._until_ns = since_ns, until_ns
         self._takes_users = settings.basic_auth_users
         self._resolver = AddressResolver(settings.trusted_proxies)
-        self._policy = _address_policy(settings)
+        self._policy = address_policy(settings)
         # A log knows paths, but no views.
         self._scope = Scope(dataclasses.replace(settings, track="all", track_unmatched="true"))
         self._secrets = secret_parameters(settings.form_name)
@@ -253,7 +253,12 @@ def _keys(fields: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
     ]
 
 
-def _address_policy(settings: Settings) -> AddressPolicy:
+def address_policy(settings: Settings) -> AddressPolicy:
+    """Return what is kept of addresses.
+
+    Raises:
+        SettingError: the settings cannot be used together.
+    """
     if settings.ip == "hashed" and not settings.secret:
         raise SettingError(
             "OTEL_USAGE_IP is 'hashed', which needs OTEL_USAGE_SECRET: the one that the app has, or the same "

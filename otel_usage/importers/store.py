@@ -92,9 +92,11 @@ class EventStore:
         if not rows.ids:
             return ()
         present = self._until_taken(lambda: ids_present(self._client, rows, at_any_time=self._at_any_time))
-        if not present:
+        if not present and len(set(rows.ids)) == len(rows.ids):
             return range(len(rows.ids))
-        return [place for place, event_id in enumerate(rows.ids) if event_id not in present]
+        # The first of each: a table without a unique key may have a row twice.
+        place_by_id = {event_id: place for place, event_id in reversed(list(enumerate(rows.ids)))}
+        return sorted(place for event_id, place in place_by_id.items() if event_id not in present)
 
     def store(self, rows: Rows) -> Outcome:
         """Store the events that are not there yet.
