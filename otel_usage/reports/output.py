@@ -1,7 +1,7 @@
-"""Rows as a table, as JSON and as CSV.
+"""Rows as a table, as JSON, as CSV and as TSV.
 
 Rows hold what clients sent. No control character of theirs reaches a terminal or a file, and no cell of a CSV
-file begins as a formula.
+or TSV file begins as a formula.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from rich.text import Text
 
 from otel_usage.reports.model import ReportResult
 
-FORMATS = ("table", "json", "csv")
+FORMATS = ("table", "json", "csv", "tsv")
+_DELIMITERS = {"csv": ",", "tsv": "\t"}
 
 NOT_FOUND = "(not found)"
 """Shown in a table as the path of all requests that were answered with 404 and fitted no route."""
@@ -30,13 +31,13 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 def write_result(result: ReportResult, output_format: str, output: TextIO) -> None:
     """Write the rows.
 
-    JSON is a list of objects, one a line. CSV has a header; a text cell that a spreadsheet would take for a
-    formula gets a leading apostrophe. A table is as wide as its longest cells when the output is no terminal.
+    JSON is a list of objects, one a line. CSV and TSV have a header; a text cell that a spreadsheet would take
+    for a formula gets a leading apostrophe. A table is as wide as its longest cells when the output is no terminal.
     """
     if output_format == "json":
         _write_json(result, output)
-    elif output_format == "csv":
-        _write_csv(result, output)
+    elif output_format in _DELIMITERS:
+        _write_separated(result, output, _DELIMITERS[output_format])
     else:
         _write_table(result, output)
 
@@ -75,8 +76,8 @@ def _write_json(result: ReportResult, output: TextIO) -> None:
     output.write(f"[\n{lines}\n]\n" if lines else "[]\n")
 
 
-def _write_csv(result: ReportResult, output: TextIO) -> None:
-    writer = csv.writer(output, lineterminator="\n")
+def _write_separated(result: ReportResult, output: TextIO, delimiter: str) -> None:
+    writer = csv.writer(output, delimiter=delimiter, lineterminator="\n")
     writer.writerow(result.columns)
     writer.writerows([_csv_cell(value) for value in row] for row in result.rows)
 

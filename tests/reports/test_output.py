@@ -66,6 +66,10 @@ def test_a_csv_file_keeps_commas_and_quotes_in_their_cells() -> None:
     assert list(csv.reader(io.StringIO(written))) == [["x", "y", "z"], list(row)]
 
 
+def test_a_tsv_file_has_tabs_between_its_cells_and_in_none() -> None:
+    assert write([("a,b", "=c\td")], "tsv", ("x", "y")) == "x\ty\na,b\t'=c\\td\n"
+
+
 def test_a_list_is_one_cell_of_a_csv_file() -> None:
     (_, (cell,)) = csv.reader(io.StringIO(write([(["=1", 2],)], "csv")))
 

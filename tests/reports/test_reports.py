@@ -84,6 +84,20 @@ def test_a_report_has_the_numbers_of_its_view(usage: ClickHouse, name: str, sql:
     assert len(found) > 0
 
 
+def test_a_counter_has_its_average_over_the_days_on_which_it_was_counted(usage: ClickHouse) -> None:
+    shared = {"counter_name": "likes", "object_type": "item", "object_id": "1"}
+    events = [
+        build_event("counter", "2026-03-10T10:00:00", counter_value=2, **shared),
+        build_event("counter", "2026-03-10T11:00:00", counter_value=3, is_bot=True, **shared),
+        build_event("counter", "2026-03-12T10:00:00", counter_value=4, service="api", **shared),
+    ]
+    insert_events(usage, events)
+
+    (row,) = ask(usage, "counters")
+
+    assert (row["value"], row["bot_value"], row["days"], row["average_per_day"]) == (9, 3, 2, 4.5)
+
+
 def test_a_report_over_the_middle_day_has_the_views_numbers_of_that_day(usage: ClickHouse) -> None:
     insert_events(usage, some_days())
 

@@ -1,14 +1,16 @@
--- Sums of counters by object.
+-- Sums of counters by object, and their average over the days on which they were counted.
 --
 -- Parameters  first_day, end_day Date (UTC), half open; service ('' for all); limit
--- Columns     bot_value: how much of the value came from robots
+-- Columns     bot_value: how much of the value came from robots; days: on which the counter was counted
 -- Order       value descending
 SELECT
-    state.object_type                    AS object_type,
-    state.object_id                      AS object_id,
-    state.counter_name                   AS counter_name,
-    sum(state.value)                     AS value,
-    sumIf(state.value, state.is_bot = 1) AS bot_value
+    state.object_type                       AS object_type,
+    state.object_id                         AS object_id,
+    state.counter_name                      AS counter_name,
+    sum(state.value)                        AS value,
+    sumIf(state.value, state.is_bot = 1)    AS bot_value,
+    uniqExact(state.day)                    AS days,
+    sum(state.value) / uniqExact(state.day) AS average_per_day
 FROM counters_daily_state AS state
 WHERE state.day >= {first_day:Date} AND state.day < {end_day:Date}
     AND ({service:String} = '' OR state.service_name = {service:String})
