@@ -85,7 +85,7 @@ def test_a_report_has_the_numbers_of_its_view(usage: ClickHouse, name: str, sql:
 
 
 def test_a_counter_has_its_average_over_the_days_on_which_it_was_counted(usage: ClickHouse) -> None:
-    shared = {"counter_name": "likes", "object_type": "item", "object_id": "1"}
+    shared: Any = {"counter_name": "likes", "object_type": "item", "object_id": "1"}
     events = [
         build_event("counter", "2026-03-10T10:00:00", counter_value=2, **shared),
         build_event("counter", "2026-03-10T11:00:00", counter_value=3, is_bot=True, **shared),
