@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from otel_usage.django.registry import NotRegistered as NotRegistered
     from otel_usage.django.registry import autodiscover as autodiscover
     from otel_usage.django.registry import site as site
+    from otel_usage.django.user_sessions import end_session as end_session
+    from otel_usage.django.user_sessions import end_sessions_of as end_sessions_of
     from otel_usage.instrumentation.scope import exclude as exclude
     from otel_usage.instrumentation.scope import include as include
 
@@ -30,6 +32,8 @@ _MODULE_BY_NAME = {
     "site": "otel_usage.django.registry",
     "DjangoUsageInstrumentor": "otel_usage.django.instrumentor",
     "get_client_ip": "otel_usage.django.client_ip",
+    "end_session": "otel_usage.django.user_sessions",
+    "end_sessions_of": "otel_usage.django.user_sessions",
     "exclude": "otel_usage.instrumentation.scope",
     "include": "otel_usage.instrumentation.scope",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.utils.translation import gettext_lazy
 
 
@@ -15,8 +15,12 @@ class UsageConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Let every installed app register its counters."""
-        # Not earlier: the registry needs models.
+        """Let every installed app register its counters, and keep track of who is signed in."""
+        # Not earlier: both need models.
         from otel_usage.django.registry import autodiscover
 
         autodiscover()
+        if apps.is_installed("django.contrib.auth"):
+            from otel_usage.django import session_hooks
+
+            session_hooks.connect()

@@ -14,12 +14,14 @@ from typing import Any
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # mypy 2.4 loses the name
 from wrapt import register_post_import_hook
 
+from otel_usage.django import logins
 from otel_usage.instrumentation.guard import report_error
 
 logger = logging.getLogger(__name__)
 
 _OUR_MIDDLEWARE = "otel_usage.django.middleware.UsageMiddleware"
 _CONTRIB_MIDDLEWARE = "opentelemetry.instrumentation.django.middleware.otel_middleware._DjangoMiddleware"
+_AUTH_SIGNALS = "django.contrib.auth.signals"
 _SETTINGS_VARIABLE = "DJANGO_SETTINGS_MODULE"
 _MANAGEMENT_PROGRAMS = ("manage.py", "django-admin")
 
@@ -48,10 +50,20 @@ class DjangoUsageInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         if not _is_hooked:
             _is_hooked = True
             register_post_import_hook(_wrap_load_middleware, "django.core.handlers.base")
+            register_post_import_hook(_connect_logins, _AUTH_SIGNALS)
+        elif _AUTH_SIGNALS in sys.modules:
+            logins.connect()
 
     def _uninstrument(self, **kwargs: Any) -> None:
         global _is_active
         _is_active = False
+        if _AUTH_SIGNALS in sys.modules:
+            logins.disconnect()
+
+
+def _connect_logins(signals: Any) -> None:
+    if _is_active:
+        logins.connect()
 
 
 def _wrap_load_middleware(base: Any) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 from collections.abc import AsyncIterator, Iterator
 
-from django.contrib.auth import get_user_model, login, logout
+from django.contrib.auth import get_user_model, login, logout, update_session_auth_hash
 from django.core.exceptions import PermissionDenied
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.template import Context, Template
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
@@ -89,6 +90,14 @@ def sign_out(request: HttpRequest) -> HttpResponse:
     return HttpResponse("out")
 
 
+def new_password(request: HttpRequest) -> HttpResponse:
+    user = get_user_model()._default_manager.get(pk=request.user.pk)
+    user.set_password("new")
+    user.save()
+    update_session_auth_hash(request, user)
+    return HttpResponse("changed")
+
+
 @csrf_exempt
 def form(request: HttpRequest) -> HttpResponse:
     return HttpResponse(request.body)
@@ -98,6 +107,15 @@ def events(request: HttpRequest) -> HttpResponse:
     otel_usage.object_viewed("page", "a")
     otel_usage.track("asked", about="prices")
     return HttpResponse(str(otel_usage.current_visit() is not None))
+
+
+def single_page(request: HttpRequest) -> HttpResponse:
+    """Answer every path below with the same page, as the server of a single-page app does."""
+    page = Template(
+        "<!doctype html>{% load usage_client %}{% usage_script %}<title>app</title><a id='link' href='/item/7/'>item</a>"
+    )
+    policy = "default-src 'none'; script-src 'self'; connect-src 'self'"
+    return HttpResponse(page.render(Context()), headers={"Content-Security-Policy": policy})
 
 
 @otel_usage.django.exclude
