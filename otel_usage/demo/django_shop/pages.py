@@ -47,11 +47,6 @@ def static_file(request: HttpRequest, name: str) -> HttpResponse:
         return HttpResponse(b"".join(found), status=found.status_code, headers=found.headers)
 
 
-def server_error(request: HttpRequest) -> HttpResponse:
-    """Show the broken page with its header; Django's own view would know of no cart."""
-    return render(request, "500.html", status=500)
-
-
 urlpatterns = [
     path("about", TemplateView.as_view(template_name="about.html"), name="about"),
     path("imprint", TemplateView.as_view(template_name="imprint.html"), name="imprint"),

@@ -14,4 +14,3 @@ urlpatterns = [
     path("", include((pages.urlpatterns, "pages"))),
     path("static/<path:name>", pages.static_file),
 ]
-handler500 = pages.server_error
