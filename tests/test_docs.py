@@ -165,7 +165,7 @@ def test_a_command_of_the_docs_is_understood(arguments: list[str]) -> None:
 
     context = command.make_context(arguments[0], arguments[1:])
 
-    assert arguments[0] != "report" or context.params["list_reports"] or context.params["name"] in REPORTS
+    assert arguments[0] != "report" or context.params["is_list"] or context.params["name"] in REPORTS
 
 
 @pytest.mark.parametrize("block", blocks("sql"))
