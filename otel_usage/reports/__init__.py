@@ -18,6 +18,7 @@ REPORTS = {
         Report("browsers", "Requests, visits and visitors by browser"),
         Report("ips", "Requests and visits by client address, with the first and last time seen"),
         Report("pages", "Requests, visits, errors and durations by route and path"),
+        Report("activity", "Views of pages that only browsers know, by their path in the client"),
         Report("visits", "Visits by day: how many, how many confirmed, how long"),
         Report("objects", "Views, visits and users by object"),
         Report("counters", "Sums of counters by object"),

@@ -19,6 +19,8 @@ BUY = Funnel(
 )
 HELP = Funnel("help", (Stage("cart", 1, paths=("/cart",)), Stage("asked", 2, events=("asked",))))
 
+FRAGMENT = "usage.property.fragment"
+
 
 def build(name: str = names.REQUEST, /, **attributes: AttributeValue) -> Event:
     given: dict[str, AttributeValue] = {names.STATUS_CODE: 200, names.VISIT_KEY: "ab" * 16, **attributes}
@@ -137,3 +139,33 @@ def test_signed_in_users_reach_a_stage_unless_they_are_ignored() -> None:
     assert StageMatcher([BUY]).stages_reached(signed_in)
     assert StageMatcher([BUY], ignores_users=True).stages_reached(signed_in) == []
     assert StageMatcher([BUY], ignores_users=True).stages_reached(anonymous)
+
+
+@pytest.mark.parametrize(
+    ("event", "stages"),
+    [
+        (build("activity", **{names.PATH: "/cart"}), [("buy", "cart", 2), ("help", "cart", 1)]),
+        (build("activity", **{names.PATH: "/app", FRAGMENT: "/pay"}), [("app", "pay", 2)]),
+        (build("activity", **{names.PATH: "/app", FRAGMENT: "chapter"}), [("app", "open", 1)]),
+        (build("activity", **{names.PATH: "/app"}), []),
+        (build("activity", **{names.PATH: "/about"}), []),
+        (build("activity"), []),
+        (build(**{names.PATH: "/app", FRAGMENT: "/pay"}), []),
+        (build("asked", **{names.PATH: "/app"}), [("help", "asked", 2)]),
+    ],
+)
+def test_a_page_that_only_the_browser_knows_reaches_stages_by_its_path(
+    event: Event, stages: list[tuple[str, str, int]]
+) -> None:
+    app = Funnel("app", (Stage("open", 1, paths=("/app#chapter",)), Stage("pay", 2, paths=("/app#/pay",))))
+
+    assert reached(event, BUY, HELP, app) == stages
+
+
+def test_an_activity_can_be_a_stage_by_its_name() -> None:
+    funnel = Funnel("any", (Stage("first", 1, events=("activity",)), Stage("then", 2, paths=("/then",))))
+
+    assert reached(build("activity", **{names.PATH: "/then"}), funnel) == [
+        ("any", "then", 2),
+        ("any", "first", 1),
+    ]

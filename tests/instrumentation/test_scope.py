@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from otel_usage.instrumentation import scope
 from otel_usage.instrumentation.scope import Place, Scope, exclude, include
 from otel_usage.settings import Settings
 
@@ -146,3 +147,27 @@ def test_an_object_that_makes_up_attributes_is_not_marked() -> None:
 
 def reason(place: Place, path: str = "/", **settings: str) -> str:
     return Scope(Settings.load({}, **settings)).reason_to_filter(path, place)
+
+
+@pytest.mark.parametrize(
+    ("path", "settings", "expected"),
+    [
+        ("/app/cart", {}, ""),
+        ("/app/cart", {"track": "included"}, ""),
+        ("/app/cart", {"excluded_urls": "^/app/"}, "excluded_url"),
+        ("/app/cart", {"included_urls": "^/app/"}, ""),
+        ("/blog", {"included_urls": "^/app/"}, "not_included_url"),
+    ],
+)
+def test_a_page_that_only_the_browser_knows_is_judged_by_its_url(
+    path: str, settings: dict[str, str], expected: str
+) -> None:
+    assert Scope(Settings.load({}, **settings)).reason_to_filter_page(path) == expected
+
+
+def test_a_view_of_ours_is_included_where_marks_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scope, "_has_marks", False)
+    view = scope.include_where_asked(lambda: None)
+
+    assert not Scope(Settings()).needs_place
+    assert Scope(Settings.load({}, track="included")).reason_to_filter("/log/", Place(view)) == ""

@@ -28,9 +28,10 @@ class TrackedApp:
         provider = TracerProvider(shutdown_on_exit=False)
         provider.add_span_processor(SimpleSpanProcessor(self.spans_out))
         self.settings = Settings.load({}, **settings)
+        self.accounting = Accounting()
         runtime = Runtime(
             self.settings,
-            Accounting(),
+            self.accounting,
             None,
             provider.get_tracer("test"),
             {},
@@ -189,3 +190,25 @@ def test_the_first_language_is_kept(header: str, kept: str) -> None:
     span = app.serve(read_wsgi_request(build_environ(HTTP_ACCEPT_LANGUAGE=header), app.settings))
 
     assert (span.attributes or {})[names.LANGUAGE] == kept
+
+
+def test_a_request_may_record_its_events_only_and_keep_its_visit_and_cookie() -> None:
+    app = TrackedApp()
+    tracked = app.tracker.begin(read_wsgi_request(build_environ(), app.settings))
+    assert tracked is not None
+
+    tracked.record_events_only("client_api")
+    tracked.record_events_only("another reason")
+    tracked.add_event(names.ACTIVITY, 7, {names.PATH: "/app"})
+    cookie = app.tracker.finish(tracked, Answer(204), None)
+    app.tracker.leave(tracked)
+
+    assert cookie
+    (span,) = app.spans_out.get_finished_spans()
+    assert (span.name, span.start_time, span.parent) == ("activity", 7, None)
+    attributes = span.attributes or {}
+    assert attributes[names.PATH] == "/app"
+    assert attributes[names.VISIT_KEY] == tracked.visit.key  # type: ignore[union-attr]
+    assert attributes[names.VISIT_IS_NEW] is True
+    assert names.METHOD not in attributes
+    assert app.accounting.snapshot().filtered == {"client_api": 1}

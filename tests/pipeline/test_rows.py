@@ -224,6 +224,10 @@ def test_a_request_leaves_what_its_events_say_to_their_rows() -> None:
     assert (request["visit_is_new"], event["visit_is_new"]) == (1, 0)
 
 
+def test_an_activity_whose_request_has_no_event_counts_the_visit_that_it_opens() -> None:
+    assert row(build(names.ACTIVITY, **{names.VISIT_IS_NEW: True}))["visit_is_new"] == 1
+
+
 def test_properties_are_bounded_in_number_and_length() -> None:
     event = build(**{f"{names.PROPERTY_PREFIX}{number}": "x" * 10_000 for number in range(1_000)})
 

@@ -21,7 +21,7 @@ def ask(client: ClickHouse, name: str, parameters: ReportParameters = ALWAYS) ->
 
 
 def some_days() -> list[Any]:
-    """Return the requests, views and counters of three visitors on three days."""
+    """Return the requests, views, counters and activities of three visitors on three days."""
     events = []
     for day in (9, 10, 11):
         for number, visitor in enumerate(("ann", "bob", "crawler")):
@@ -37,6 +37,7 @@ def some_days() -> list[Any]:
                 build_event(at=f"2026-03-{day:02}T12:00:30", path="/out", route="/out", **shared),
                 build_event("object_viewed", at=f"2026-03-{day:02}T12:00:10", object_type="product", object_id="1", **shared),
                 build_event("counter", at=f"2026-03-{day:02}T12:00:10", counter_name="likes", counter_value=2, **shared),
+                build_event("activity", at=f"2026-03-{day:02}T12:00:20", path="/app", **shared),
             ]  # fmt: skip
     return events
 
