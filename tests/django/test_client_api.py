@@ -49,9 +49,14 @@ def log(client: Client, body: bytes | None = None, content_type: str = JSON, **h
     return client.generic("POST", LOG, as_json() if body is None else body, content_type, headers=headers)
 
 
+def new_user(name: str) -> Any:
+    model: Any = get_user_model()
+    return model.objects.create_user(name)
+
+
 def signed_in(name: str = "ann", **arguments: Any) -> tuple[Client, str]:
     """Return a browser in which a new user is signed in, and the user's key."""
-    user = get_user_model().objects.create_user(name)
+    user = new_user(name)
     client = Client(**arguments)
     client.force_login(user)
     return client, str(user.pk)
@@ -211,7 +216,7 @@ def test_a_page_of_another_site_cannot_use_the_browser_of_a_user(
     tracking.start()
     client, _ = signed_in()
 
-    response = log(client, **headers)
+    response = log(client, None, JSON, **headers)
 
     assert response.status_code == 403
     assert json.loads(response.content)["detail"].startswith("Origin check failed")
@@ -239,7 +244,7 @@ def test_a_user_of_django_is_known_without_rest_framework(tracking: Tracking) ->
 def test_a_user_of_a_session_or_a_token_is_known_with_rest_framework(tracking: Tracking) -> None:
     tracking.start()
     client, ann = signed_in("ann")
-    bob = get_user_model().objects.create_user("bob")
+    bob = new_user("bob")
     token = apps.get_model("authtoken", "Token").objects.create(user=bob)
 
     log(client)
@@ -319,7 +324,7 @@ def test_who_opted_out_is_answered_and_counted_without_visit_and_user(tracking: 
 
 def test_the_visit_of_a_client_outlasts_its_login_and_logout(tracking: Tracking, client: Client) -> None:
     tracking.start()
-    get_user_model().objects.create_user("ann")
+    new_user("ann")
 
     log(client)
     client.get("/login/ann/")

@@ -21,6 +21,7 @@ urlpatterns = [
     path("login/<str:username>/", views.sign_in),
     path("logout/", views.sign_out),
     path("new-password/", views.new_password),
+    path("async-new-password/", views.async_new_password),
     path("form/", views.form),
     path("events/", views.events),
     re_path("^app/", views.single_page),

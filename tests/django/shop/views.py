@@ -5,7 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import AsyncIterator, Iterator
 
-from django.contrib.auth import get_user_model, login, logout, update_session_auth_hash
+from django.contrib.auth import (
+    aupdate_session_auth_hash,
+    get_user_model,
+    login,
+    logout,
+    update_session_auth_hash,
+)
 from django.core.exceptions import PermissionDenied
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.template import Context, Template
@@ -107,6 +113,14 @@ def events(request: HttpRequest) -> HttpResponse:
     otel_usage.object_viewed("page", "a")
     otel_usage.track("asked", about="prices")
     return HttpResponse(str(otel_usage.current_visit() is not None))
+
+
+async def async_new_password(request: HttpRequest) -> HttpResponse:
+    user = await get_user_model()._default_manager.aget(pk=(await request.auser()).pk)
+    user.set_password("new")
+    await user.asave()
+    await aupdate_session_auth_hash(request, user)
+    return HttpResponse("changed")
 
 
 def single_page(request: HttpRequest) -> HttpResponse:
