@@ -43,7 +43,7 @@ class Refused:
 
     def shown_places(self) -> str:
         """Return some of the places."""
-        more = ", …" if self.count > len(self.places) else ""
+        more = ", …" if self.places and self.count > len(self.places) else ""
         return ", ".join(self.places) + more
 
 

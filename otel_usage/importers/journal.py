@@ -98,5 +98,6 @@ class Journal:
             list(_COLUMN_TYPES),
             list(_COLUMN_TYPES.values()),
             [[value] for value in entry],
-            token=f"{entry.token}-{int(entry.is_stored)}",
+            # Its own each time: what is noted twice is one row all the same.
+            token=f"{entry.token}-{entry.at_ns}",
         )

@@ -25,7 +25,7 @@ _NUMBERS = r" (\d{3}) (\d{1,18}|-)"
 def _expression(name: str, quoted: str) -> re.Pattern[str]:
     # What begins with a dash instead of an address is the combined format, of a user with a space in the name.
     host = r"([^ \"\[]+) (?!- )" if name == "vhost-combined" else "()"
-    tail = '()()(?! ")(.*)' if name == "common" else rf" {quoted} {quoted}(.*)"
+    tail = r'()()(?!\d| ")(.*)' if name == "common" else rf" {quoted} {quoted}(.*)"
     return re.compile(host + _HEAD + quoted + _NUMBERS + tail, re.ASCII | re.DOTALL)
 
 

@@ -124,11 +124,11 @@ def to_integer(value: object) -> int:
     Raises:
         RowRefused: it is no whole number, or one of more than 64 bits.
     """
-    number = value
-    if isinstance(value, (float, Decimal)) and value == value and abs(value) < 2**64 and value == int(value):
-        number = int(value)
-    if isinstance(number, bool) or not isinstance(number, int):
+    if isinstance(value, (float, Decimal)) and -(2**64) < value < 2**64 and value == int(value):
+        return to_integer(int(value))
+    if isinstance(value, bool) or not isinstance(value, int):
         raise RowRefused("a counter that is no whole number")
+    number: int = value
     if not -(2**63) <= number < 2**63:
         raise RowRefused("a counter of more than 64 bits")
     return number
