@@ -17,6 +17,7 @@ from otel_usage.demo.checks import Stored, check_simulation
 from otel_usage.demo.processes import Child
 from otel_usage.demo.run import DemoOptions, run_demo
 from otel_usage.demo.simulator import DEFAULT_SEED, plan_visitors
+from otel_usage.demo.stacks import DJANGO, DJANGO_ASGI, FLASK, Stack
 from otel_usage.demo.truth import measure
 from otel_usage.schema import migrate
 from tests.serving import ServeProcess
@@ -44,12 +45,20 @@ def is_listening(port: str) -> bool:
         return probe.connect_ex(("127.0.0.1", int(port))) == 0
 
 
-def test_a_small_demo_finds_every_number_as_it_was_sent() -> None:
-    code, output = run(DemoOptions(requests=200, visit_timeout_seconds=3.0))
+@pytest.fixture(params=[FLASK, DJANGO, DJANGO_ASGI], ids=lambda stack: stack.title)
+def stack(request: pytest.FixtureRequest) -> Stack:
+    """Each way to run the shop."""
+    made: Stack = request.param
+    return made
+
+
+def test_a_small_demo_finds_every_number_as_it_was_sent(stack: Stack) -> None:
+    code, output = run(DemoOptions(requests=200, stack=stack, visit_timeout_seconds=3.0))
 
     assert "requests: sent 200, stored 200" in output
     assert "FAIL" not in output
     assert "29 of 29 checks hold." in output
+    assert f"The shop: {stack.title}, with two workers" in output
     assert code == 0
 
 
@@ -57,6 +66,8 @@ def test_the_settings_of_another_app_do_not_reach_the_demo(monkeypatch: pytest.M
     monkeypatch.setenv("OTEL_USAGE_IP", "off")
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
     monkeypatch.setenv("GUNICORN_CMD_ARGS", "--bind 127.0.0.1:1")
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "no_such.settings")
+    monkeypatch.setenv("UVICORN_PORT", "1")
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
 
     code, output = run(DemoOptions(requests=10, visit_timeout_seconds=1.0))
@@ -70,13 +81,13 @@ def test_another_seed_is_checked_just_as_well() -> None:
     assert code == 0, output
 
 
-def test_a_log_is_replayed_and_what_cannot_be_sent_is_told(tmp_path: Path) -> None:
+def test_a_log_is_replayed_and_what_cannot_be_sent_is_told(tmp_path: Path, stack: Stack) -> None:
     path = tmp_path / "access.log"
     line = '{} - - [17/May/2015:10:05:03 +0000] "GET {} HTTP/1.1" 200 1 "-" "curl/8.11.1"'
     lines = [line.format("192.0.2.1", "/"), line.format("2001:db8::1", "/static/x.css"), "no log line"]
     path.write_text("\n".join(lines))
 
-    code, output = run(DemoOptions(log=path))
+    code, output = run(DemoOptions(log=path, stack=stack))
 
     assert "1 of 3 lines were not sent: not in the combined log format" in output
     assert "requests: sent 2, stored 2" in output
