@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from otel_usage.django.registry import site as site
     from otel_usage.django.user_sessions import end_session as end_session
     from otel_usage.django.user_sessions import end_sessions_of as end_sessions_of
+    from otel_usage.instrumentation.api import increment as increment
     from otel_usage.instrumentation.scope import exclude as exclude
     from otel_usage.instrumentation.scope import include as include
 
@@ -31,6 +32,7 @@ _MODULE_BY_NAME = {
     "counters_for": "otel_usage.django.counters",
     "site": "otel_usage.django.registry",
     "DjangoUsageInstrumentor": "otel_usage.django.instrumentor",
+    "increment": "otel_usage.instrumentation.api",
     "get_client_ip": "otel_usage.django.client_ip",
     "end_session": "otel_usage.django.user_sessions",
     "end_sessions_of": "otel_usage.django.user_sessions",

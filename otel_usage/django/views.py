@@ -14,6 +14,7 @@ from django.views.generic.detail import SingleObjectMixin
 
 from otel_usage.django.messages import send_increment_message
 from otel_usage.instrumentation.guard import report_error
+from otel_usage.instrumentation.tracked import current_request
 
 if TYPE_CHECKING:
     _ObjectMixin = SingleObjectMixin[Any]
@@ -109,8 +110,11 @@ def _answer(request: HttpRequest, target: Callable[[], str], count: Callable[[],
     response: HttpResponse = (
         JsonResponse(True, safe=False) if _is_from_script(request) else HttpResponseRedirect(target())
     )
+    tracked = current_request()
     try:
-        count()
+        # A browser that fetches the page in advance has not followed the link, and may never do so.
+        if tracked is None or not tracked.facts.purpose:
+            count()
     except Exception as error:  # of a function that is not ours
         report_error(error)
     # A browser that kept the answer would go there the next time without asking us.

@@ -81,6 +81,19 @@ def test_an_empty_url_falls_back_to_the_objects_own(tracking: Tracking, client: 
     assert client.get(f"/link/id/{link.pk}/").headers["Location"] == "/link/empty/"
 
 
+def test_a_page_that_is_fetched_in_advance_is_no_click_yet(
+    tracking: Tracking, client: Client, link: Any
+) -> None:
+    tracking.start()
+
+    response = client.get(f"/link/id/{link.pk}/", headers={"sec-purpose": "prefetch;prerender"})
+    assert response.status_code == 302
+    assert clicks(tracking) == []
+
+    client.get(f"/link/id/{link.pk}/")
+    assert clicks(tracking) == [("clicks", 1)]
+
+
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,hello"])
 def test_a_target_that_is_no_page_is_refused_and_not_counted(
     tracking: Tracking, client: Client, url: str

@@ -107,6 +107,19 @@ def test_a_counter_that_a_rule_refuses_is_set_aside_for_pairs_too(tracking: Trac
     assert len(tracking.events(names.COUNTER)) == 2
 
 
+def test_without_an_exporter_the_span_says_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with clean_process(monkeypatch):
+        tracking = Tracking(monkeypatch)
+        tracking.set_up_sdk()
+        otel_usage.configure(exporter="none")
+        otel_usage.increment(Item(), "")
+
+        (span,) = tracking.spans()
+
+    assert span.attributes is not None
+    assert span.attributes[names.REJECTED_REASON] == "no_counter_name"
+
+
 def test_the_log_says_why_and_nothing_of_what_was_given(
     tracking: Tracking, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
@@ -15,6 +16,7 @@ from otel_usage.pipeline import sender as sender_module
 from otel_usage.pipeline.accounting import AccountingSnapshot
 from otel_usage.pipeline.events import EventMaker
 from otel_usage.pipeline.exporters import Batch, EventExporter
+from otel_usage.pipeline.exporters.console import ConsoleExporter
 from otel_usage.pipeline.exporters.otlp import OtlpExporter
 from otel_usage.schema import migrate
 from tests.databases import new_database
@@ -82,6 +84,16 @@ def test_over_otlp_they_are_set_aside_by_serve(serve: ServeProcess) -> None:
 
     assert counted == COUNTED
     assert (asked("events") - events, asked("rejected_events") - rejected) == (5, 3)
+
+
+def test_the_console_prints_them_with_their_reason() -> None:
+    output = io.StringIO()
+
+    counted = run(ConsoleExporter(output))
+
+    lines = [json.loads(line)["attributes"] for line in output.getvalue().splitlines()]
+    assert [line.get(names.REJECTED_REASON) for line in lines].count("unknown_counter") == 2
+    assert counted == COUNTED
 
 
 def test_what_was_given_can_be_looked_up(serve: ServeProcess, usage: ClickHouse) -> None:

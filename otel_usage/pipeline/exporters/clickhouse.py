@@ -27,7 +27,7 @@ from otel_usage.log_throttle import LogThrottle, describe_error
 from otel_usage.model import Event
 from otel_usage.pipeline.events import EventMaker, is_usage_span
 from otel_usage.pipeline.exporters import Batch
-from otel_usage.pipeline.rejection import reason_to_reject
+from otel_usage.pipeline.rejection import reason_to_reject, rejected_events
 from otel_usage.pipeline.rows import COLUMNS, to_columns
 from otel_usage.reports.funnels import Funnel
 from otel_usage.settings import Settings
@@ -90,15 +90,12 @@ class ClickHouseSpanExporter(SpanExporter):
 
     def freeze(self, events: Sequence[Event], token: str) -> Batch:
         """Return the batch with its encoded blocks."""
-        reasons = [reason_to_reject(event) for event in events]
-        if not any(reasons):
+        rejected = rejected_events(events)
+        if not rejected:
             return Batch(token, events, Blocks(_encode(events), None))
-        stored = [event for event, reason in zip(events, reasons, strict=True) if not reason]
-        rejected = [event for event, reason in zip(events, reasons, strict=True) if reason]
-        blocks = Blocks(
-            _encode(stored) if stored else None, _encode_rejected(rejected, list(filter(None, reasons)))
-        )
-        return Batch(token, events, blocks)
+        malformed = {id(event) for event, _ in rejected}
+        stored = [event for event in events if id(event) not in malformed]
+        return Batch(token, events, Blocks(_encode(stored) if stored else None, _encode_rejected(rejected)))
 
     def send(self, batch: Batch) -> None:
         """Insert the batch with its token, so that a second time changes neither the table nor a view."""
@@ -120,9 +117,9 @@ class ClickHouseSpanExporter(SpanExporter):
 
     def set_aside(self, batch: Batch, reason: str) -> None:
         """Insert the batch's events into `rejected_events`, each with its own reason if it has one."""
-        reasons = [reason_to_reject(event) or reason for event in batch.events]
+        block = _encode_rejected([(event, reason_to_reject(event) or reason) for event in batch.events])
         try:
-            self._insert_rejected(_encode_rejected(batch.events, reasons), batch.token)
+            self._insert_rejected(block, batch.token)
         except ClickHouseError as error:
             raise DeliveryError(self._without_data(error)) from error
 
@@ -207,15 +204,15 @@ def _encode(events: Sequence[Event]) -> bytes:
     return encode_native(_NAMES, _TYPES, to_columns(events))
 
 
-def _encode_rejected(events: Sequence[Event], reasons: Sequence[str]) -> bytes:
+def _encode_rejected(rejected: Sequence[tuple[Event, str]]) -> bytes:
     now_ns = time.time_ns()
     return encode_native(
         _REJECTED_NAMES,
         _REJECTED_TYPES,
         [
-            [now_ns] * len(events),
-            reasons,
-            [event.id for event in events],
-            [json.dumps(event.attributes, default=str) for event in events],
+            [now_ns] * len(rejected),
+            [reason for _, reason in rejected],
+            [event.id for event, _ in rejected],
+            [json.dumps(event.attributes, default=str) for event, _ in rejected],
         ],
     )
