@@ -110,13 +110,16 @@ def _when_saved(session: SessionBase, then: Callable[[], None]) -> None:
         return pending
 
     def save_then(*args: Any, **kwargs: Any) -> None:
+        pending = disarm()
         save(*args, **kwargs)
-        if pending := disarm():
+        if pending is not None:
             pending()
 
     async def asave_then(*args: Any, **kwargs: Any) -> None:
+        # First, because some backends do it with `save`, where no database may be asked.
+        pending = disarm()
         await asave(*args, **kwargs)
-        if pending := disarm():
+        if pending is not None:
             await sync_to_async(pending)()
 
     session.save = save_then  # type: ignore[method-assign]

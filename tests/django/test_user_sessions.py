@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from datetime import timedelta
@@ -15,20 +16,23 @@ from django.contrib.auth import get_user_model
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.db import connection
-from django.test import Client, override_settings
+from django.test import AsyncClient, Client, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from otel_usage.django import end_session, end_sessions_of
 from tests.tracking import Tracking
 
-BACKENDS = ("db", "cached_db", "cache", "file", "signed_cookies")
+BACKENDS = ("db", "cached_db", "cache", "file", "signed_cookies", "of the site's own")
 
 
 @pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest, site: None, tmp_path: Path) -> Iterator[str]:
-    """Run the test with each of Django's session backends."""
-    engine = f"django.contrib.sessions.backends.{request.param}"
+    """Run the test with each of Django's session backends, and with one of the site's own."""
+    is_djangos = request.param != BACKENDS[-1]
+    engine = (
+        f"django.contrib.sessions.backends.{request.param}" if is_djangos else "tests.django.shop.sessions"
+    )
     with override_settings(SESSION_ENGINE=engine, SESSION_FILE_PATH=str(tmp_path)):
         yield request.param
     cache.clear()
@@ -298,6 +302,35 @@ def test_a_second_login_in_the_same_browser_stays_signed_in(tracking: Tracking, 
 
     assert user_of(browser) == "ann"
     assert live_sessions().count() == 1
+
+
+def test_an_asynchronous_login_counts_as_one(tracking: Tracking, backend: str) -> None:
+    tracking.start(one_session_per_user=True)
+    ann = create_user()
+    first = signed_in()
+
+    async def sign_in() -> str:
+        browser = AsyncClient()
+        await browser.aforce_login(ann)
+        return (await browser.get("/who/")).content.decode()
+
+    assert asyncio.run(sign_in()) == "ann"
+    assert user_of(first) == "AnonymousUser"
+    assert live_sessions().count() == 1
+    assert len(tracking.events("login")) == 2
+
+
+def test_a_new_password_in_an_asynchronous_view_keeps_the_name(tracking: Tracking, backend: str) -> None:
+    tracking.start()
+    create_user()
+    browser = signed_in()
+    renewed = AsyncClient()
+    renewed.cookies = browser.cookies
+
+    asyncio.run(renewed.get("/async-new-password/"))
+
+    assert end_session(session_of(tracking))
+    assert user_of(browser) == "AnonymousUser"
 
 
 def test_without_the_setting_a_user_may_have_many_sessions(tracking: Tracking, client: Client) -> None:

@@ -64,3 +64,4 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "UTC"
 STATIC_URL = "assets/"
+SESSION_ENGINE = os.environ.get("TEST_SITE_SESSION_ENGINE", "django.contrib.sessions.backends.db")

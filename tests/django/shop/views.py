@@ -119,6 +119,7 @@ async def async_new_password(request: HttpRequest) -> HttpResponse:
     user = await get_user_model()._default_manager.aget(pk=(await request.auser()).pk)
     user.set_password("new")
     await user.asave()
+    request.user = user  # which Django's function asks for without waiting
     await aupdate_session_auth_hash(request, user)
     return HttpResponse("changed")
 
