@@ -187,12 +187,12 @@ def _parse(url: str) -> sa.URL:
     try:
         parsed = sa.make_url(url)
         dialect = parsed.get_dialect()
-    except ArgumentError:
-        raise SettingError(f"--url is no URL of SQLAlchemy's, expected one such as {_EXAMPLES}") from None
     except NoSuchModuleError:
         raise SettingError(
             f"--url begins with {parsed.drivername!r}, for which there is no driver, expected one such as {_EXAMPLES}"
         ) from None
+    except ArgumentError:
+        raise SettingError(f"--url is no URL of SQLAlchemy's, expected one such as {_EXAMPLES}") from None
     if dialect.is_async:
         raise SettingError(f"--url names {parsed.drivername!r}, a driver for asyncio; name one that is not")
     return parsed

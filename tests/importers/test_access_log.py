@@ -101,7 +101,9 @@ def test_rotated_files_in_one_command_hold_each_line_once(usage: ClickHouse, tmp
     ] * 2
 
 
-def test_standard_input_is_read_too(usage: ClickHouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_standard_input_is_read_too(
+    usage: ClickHouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log = write_log(tmp_path / "access.log", many(10))
     with log.open("rb") as file:
         monkeypatch.setattr(sys, "stdin", type("Input", (), {"buffer": file}))
@@ -121,7 +123,9 @@ def test_standard_input_is_read_too(usage: ClickHouse, tmp_path: Path, monkeypat
         pytest.param([json.dumps(CADDY)], "shop.example", id="caddy-json"),
     ],
 )
-def test_the_format_of_a_file_is_found_out(usage: ClickHouse, tmp_path: Path, lines: list[str], host: str) -> None:
+def test_the_format_of_a_file_is_found_out(
+    usage: ClickHouse, tmp_path: Path, lines: list[str], host: str
+) -> None:
     log = write_log(tmp_path / "access.log", ["garbage", *lines * 3])
 
     ran = run_import(usage, "access-log", log)
@@ -180,7 +184,9 @@ def test_the_last_line_of_a_log_that_is_being_written_waits(usage: ClickHouse, t
 
     run_import(usage, "access-log", log)
 
-    assert "1 refused: without an end: the last line, which may still be being written (line 2)" in first.output
+    assert (
+        "1 refused: without an end: the last line, which may still be being written (line 2)" in first.output
+    )
     assert count(usage) == 2
 
 
@@ -208,7 +214,9 @@ def test_a_dry_run_counts_and_stores_nothing(usage: ClickHouse, tmp_path: Path) 
 
 
 def test_only_a_period_is_imported_when_one_is_named(usage: ClickHouse, tmp_path: Path) -> None:
-    log = write_log(tmp_path / "access.log", [combined(at=f"{day}/Mar/2026:12:00:00 +0000") for day in (10, 11, 12)])
+    log = write_log(
+        tmp_path / "access.log", [combined(at=f"{day}/Mar/2026:12:00:00 +0000") for day in (10, 11, 12)]
+    )
 
     ran = run_import(usage, "access-log", log, "--since", "2026-03-11", "--until", "2026-03-12")
 
@@ -220,15 +228,21 @@ def test_lines_reach_the_stages_of_the_funnel_file(
     usage: ClickHouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     funnels = tmp_path / "funnels.toml"
-    funnels.write_text('[funnels.buy]\nstages = [{name = "cart", paths = ["/cart"]}, {name = "paid", paths = ["/paid"]}]')
+    funnels.write_text(
+        '[funnels.buy]\nstages = [{name = "cart", paths = ["/cart"]}, {name = "paid", paths = ["/paid"]}]'
+    )
     monkeypatch.setenv("OTEL_USAGE_FUNNELS", str(funnels))
-    log = write_log(tmp_path / "access.log", [combined("/"), combined("/cart?a=b"), combined("/paid", status=500)])
+    log = write_log(
+        tmp_path / "access.log", [combined("/"), combined("/cart?a=b"), combined("/paid", status=500)]
+    )
 
     first, again = (run_import(usage, "access-log", log) for _ in range(2))
 
     assert "1 further events stored" in first.output
     assert "further" not in again.output
-    assert rows(usage, "funnel, stage, browser", "event_name = 'stage_reached'") == [("buy", "cart", "Firefox")]
+    assert rows(usage, "funnel, stage, browser", "event_name = 'stage_reached'") == [
+        ("buy", "cart", "Firefox")
+    ]
 
 
 def test_lines_that_retention_would_delete_are_refused(database: ClickHouse, tmp_path: Path) -> None:
@@ -266,7 +280,9 @@ def test_an_import_needs_the_schema(database: ClickHouse, tmp_path: Path) -> Non
 def test_views_that_a_crash_left_behind_are_mended(usage: ClickHouse, tmp_path: Path) -> None:
     """The events of a batch are there, its states are not, and nobody noted that it was stored."""
     log = write_log(tmp_path / "access.log", many(100))
-    definition = usage.query("SELECT create_table_query FROM system.tables WHERE name = 'pages_daily_mv' AND database = currentDatabase()").rows[0][0]
+    definition = usage.query(
+        "SELECT create_table_query FROM system.tables WHERE name = 'pages_daily_mv' AND database = currentDatabase()"
+    ).rows[0][0]
     usage.command("DROP TABLE pages_daily_mv SYNC")
     run_import(usage, "access-log", log)
     usage.command(definition)
@@ -288,7 +304,10 @@ def test_states_are_made_anew_when_the_token_may_be_forgotten(usage: ClickHouse,
 
     ran = run_import(usage, "access-log", log)
 
-    assert ran.errors == "otel-usage: The states of 2026-03-10 were made anew, because an import was killed there\n"
+    assert (
+        ran.errors
+        == "otel-usage: The states of 2026-03-10 were made anew, because an import was killed there\n"
+    )
     assert Journal(usage).unfinished() == {}
     assert_each_event_once(usage)
 

@@ -42,7 +42,9 @@ def only_row(line: str, **settings: object) -> dict[str, Any]:
 
 
 def test_a_line_is_a_request_with_all_that_it_says() -> None:
-    line = combined("/caf%C3%A9?utm_source=news&token=secret", referrer="https://www.example.org/a?password=x")
+    line = combined(
+        "/caf%C3%A9?utm_source=news&token=secret", referrer="https://www.example.org/a?password=x"
+    )
 
     row = only_row(line)
 
@@ -76,7 +78,19 @@ def test_a_line_belongs_to_no_visit_and_no_visitor() -> None:
 
 def hostile_lines(count: int) -> list[str]:
     chosen = random.Random(4)
-    texts = ["-", "", "x" * 5000, "caf\xc3\xa9", "\xff\xfe", r"\x00\x1b[31m", "\0", "utm_source=\u00e9", r"\"", "%00%ff", FIREFOX]
+    texts = [
+        "-",
+        "",
+        "x" * 5000,
+        "caf\xc3\xa9",
+        "\xff\xfe",
+        r"\x00\x1b[31m",
+        "\0",
+        "utm_source=\u00e9",
+        r"\"",
+        "%00%ff",
+        FIREFOX,
+    ]
     return [
         combined(
             f"/{chosen.choice(texts)}?utm_campaign={chosen.choice(texts)}".replace('"', ""),
@@ -112,7 +126,9 @@ def test_many_requests_at_once_are_the_rows_of_each_by_itself(source: Any, ip: s
     refused = {int(refusal.place.removeprefix("line ")) for refusal in chunk.refused}
     kept = [number for number in range(len(lines)) if number not in refused]
     requests = [LoggedRequest(*(column[number] for column in read.fields)) for number in kept]
-    one_by_one = [events.event_of(ids[number], request) for number, request in zip(kept, requests, strict=True)]
+    one_by_one = [
+        events.event_of(ids[number], request) for number, request in zip(kept, requests, strict=True)
+    ]
     assert len(kept) > 300
     assert chunk.rows.columns(range(len(kept))) == to_columns(one_by_one)
     assert chunk.rows.columns([3, 5]) == to_columns([one_by_one[3], one_by_one[5]])

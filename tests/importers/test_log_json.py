@@ -39,7 +39,11 @@ CADDY: dict[str, Any] = {
         "method": "GET",
         "host": "shop.example:443",
         "uri": "/a?b=c",
-        "headers": {"User-Agent": ["curl/8.5.0"], "Referer": ["https://example.org/"], "Accept-Language": ["de,en"]},
+        "headers": {
+            "User-Agent": ["curl/8.5.0"],
+            "Referer": ["https://example.org/"],
+            "Accept-Language": ["de,en"],
+        },
         "tls": {"resumed": False, "version": 772},
     },
     "bytes_read": 0,

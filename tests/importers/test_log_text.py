@@ -38,7 +38,9 @@ def test_a_combined_line_is_read() -> None:
         pytest.param("common", common(), "", id="common"),
         pytest.param("combined", combined() + ' "203.0.113.9" 0.004', "", id="more fields behind combined"),
         pytest.param("combined", combined(user="ann of the hill"), "", id="a user with spaces"),
-        pytest.param("vhost-combined", "shop.example:443 " + combined(), "shop.example:443", id="vhost with port"),
+        pytest.param(
+            "vhost-combined", "shop.example:443 " + combined(), "shop.example:443", id="vhost with port"
+        ),
         pytest.param("vhost-combined", "shop.example " + combined(), "shop.example", id="vhost without port"),
         pytest.param("combined", combined(address="2001:db8::1"), "", id="IPv6"),
         pytest.param("combined", combined(agent=r"a \"quoted\" agent\\"), "", id="escaped quotes"),
@@ -73,7 +75,8 @@ def test_what_is_no_line_of_the_format_is_refused(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "at", ["31/Feb/2026:12:00:00 +0000", "10/Mrz/2026:12:00:00 +0000", "10/Mar/2026:25:00:00 +0000", "yesterday"]
+    "at",
+    ["31/Feb/2026:12:00:00 +0000", "10/Mrz/2026:12:00:00 +0000", "10/Mar/2026:25:00:00 +0000", "yesterday"],
 )
 def test_a_date_that_is_none_is_refused(at: str) -> None:
     assert read("combined", combined(at=at)) == "no time that can be read"
