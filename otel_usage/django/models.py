@@ -6,6 +6,13 @@ from datetime import datetime
 
 from django.db import models
 
+# Django looks for models in this module alone. These have no table.
+from otel_usage.django.admin_pages.models import Activity as Activity
+from otel_usage.django.admin_pages.models import CounterSum as CounterSum
+from otel_usage.django.admin_pages.models import Overview as Overview
+from otel_usage.django.admin_pages.models import UserSession as UserSession
+from otel_usage.django.admin_pages.models import ViewedObject as ViewedObject
+
 
 class LiveSession(models.Model):
     """A session from its login to its end, when the row goes. It is no history: that is in ClickHouse."""

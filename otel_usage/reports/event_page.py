@@ -56,6 +56,8 @@ class EventFilter:
     user_id: str = ""
     visit_key: str = ""
     """32 hex digits."""
+    session: str = ""
+    """Name of a login session, which some events have as a property."""
     client_address: str = ""
     """IPv4 or IPv6."""
     is_bot: bool | None = None
@@ -159,6 +161,7 @@ def _ask(
         "object_id": wanted.object_id,
         "user_id": wanted.user_id,
         "visit_key": wanted.visit_key,
+        "session": wanted.session,
         "client_address": wanted.client_address or "::",
         "bots": -1 if wanted.is_bot is None else int(wanted.is_bot),
         "is_upwards": int(after is not None),

@@ -5,7 +5,7 @@
 -- leave one half of the order.
 --
 -- Parameters  event_names Array(String), at least one; since_ns, until_ns Int64, half open; service,
---             object_type, object_id, user_id, visit_key ('' for all); client_address IPv6 (:: for all);
+--             object_type, object_id, user_id, visit_key, session ('' for all); client_address IPv6 (:: for all);
 --             bots -1 for all, 0 for people, 1 for robots; is_upwards 1 for the events after a place, with the
 --             nearest first, 0 for those before it; place_ns Int64, place_trace_id and place_span_id
 --             in hex; all times in nanoseconds since the epoch; limit
@@ -39,6 +39,7 @@ WHERE events.event_name IN {event_names:Array(String)}
     AND ({object_id:String} = '' OR events.object_id = {object_id:String})
     AND ({user_id:String} = '' OR events.user_id = {user_id:String})
     AND ({visit_key:String} = '' OR events.visit_key = {visit_key:String})
+    AND ({session:String} = '' OR events.properties['session'] = {session:String})
     AND ({client_address:IPv6} = toIPv6('::') OR events.client_address = {client_address:IPv6})
     AND ({bots:Int8} = -1 OR events.is_bot = {bots:Int8})
     AND if(

@@ -1,0 +1,107 @@
+"""The page "Overview": requests, visits and conversions of the last days or weeks, and the same as JSON for charts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse, QueryDict
+from django.urls import URLPattern, path
+
+from otel_usage.django.admin_pages.cells import text_cell
+from otel_usage.django.admin_pages.chart import Chart, bar_chart
+from otel_usage.django.admin_pages.page import QUERY_SETTINGS, UsagePage, cure_of, utc_today
+from otel_usage.django.reading import usage_client
+from otel_usage.errors import OtelUsageError
+from otel_usage.reports.series import PERIODS, UsageSeries, read_series
+from otel_usage.wiring import runtime
+
+_PERIOD_LABELS = {"7d": "Last 7 days", "4w": "Last 4 weeks"}
+_DEFAULT_PERIOD = "7d"
+
+
+class PeriodForm(forms.Form):
+    """Which period."""
+
+    period = forms.ChoiceField(choices=list(_PERIOD_LABELS.items()))
+
+    def __init__(self, query: QueryDict, *, today: Any) -> None:
+        super().__init__({"period": query.get("period") or _DEFAULT_PERIOD})
+        self.today = today
+
+
+class OverviewPage(UsagePage):
+    """Charts of one period."""
+
+    template = "admin/otel_usage/overview.html"
+    about = "How much the site was used. Days are those of UTC, and the last one is not over yet."
+    filter_form = PeriodForm  # type: ignore[assignment]  # days of its own are not to be chosen
+
+    def further_urls(self) -> list[URLPattern]:
+        """Return the address of the numbers."""
+        return [path("series/", self.admin_site.admin_view(self.series_view), name=self.url_name("series"))]
+
+    def answer(self, request: HttpRequest, form: PeriodForm) -> dict[str, Any]:
+        """Return the charts."""
+        period = form.cleaned_data["period"]
+        series = _read(period, form.today)
+        return {
+            "charts": list(_charts(series)),
+            "periods": [
+                (label, "" if name == period else self.url(query={"period": name}))
+                for name, label in _PERIOD_LABELS.items()
+            ],
+            "series_url": self.url("series", {"period": period}),
+        }
+
+    def series_view(self, request: HttpRequest) -> HttpResponse:
+        """Answer with the numbers of `?period=7d` or `?period=4w` as JSON.
+
+        Errors are `{"error": text}`: 400 for another period, 503 when ClickHouse does not answer.
+        """
+        if request.method not in ("GET", "HEAD"):
+            return HttpResponseNotAllowed(["GET", "HEAD"])
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        period = request.GET.get("period", _DEFAULT_PERIOD)
+        if period not in PERIODS:
+            known = ", ".join(PERIODS)
+            return JsonResponse(
+                {"error": f"Unknown period {period[:50]!r}, must be one of: {known}"}, status=400
+            )
+        try:
+            return JsonResponse(_read(period, utc_today()).to_json())
+        except OtelUsageError as error:
+            return JsonResponse({"error": cure_of(error)}, status=503)
+
+
+def _read(period: str, today: Any) -> UsageSeries:
+    active = runtime()
+    last_stages: dict[str, int] = {}
+    for (funnel, _), index in active.stage_index.items() if active is not None else ():
+        last_stages[funnel] = max(index, last_stages.get(funnel, 0))
+    return read_series(usage_client(), period, today=today, last_stages=last_stages, settings=QUERY_SETTINGS)
+
+
+def _charts(series: UsageSeries) -> list[Chart]:
+    starts = [start.isoformat() for start in series.starts]
+    people = ("All", "Without robots")
+
+    def without(values: list[int], bots: list[int]) -> list[int]:
+        return [value - bot for value, bot in zip(values, bots, strict=True)]
+
+    return [
+        bar_chart(f"Visits by {series.unit}", starts, series.visits, without(series.visits, series.bot_visits), labels=people),
+        bar_chart(f"Requests by {series.unit}", starts, series.requests, without(series.requests, series.bot_requests), labels=people),
+        *(
+            bar_chart(
+                f"Conversions of {text_cell(funnel).text} by {series.unit}",
+                starts,
+                counts.entered,
+                counts.converted,
+                labels=("Entered", "Converted"),
+            )
+            for funnel, counts in series.conversions.items()
+        ),
+    ]  # fmt: skip
