@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 
-from django.conf import settings as django_settings
-
 from otel_usage.clickhouse import ClickHouse, connect
 from otel_usage.errors import SettingError
 from otel_usage.settings import Settings
@@ -31,9 +29,7 @@ def usage_client() -> ClickHouse:
 
 def settings_in_force() -> Settings:
     """Return the settings in force, or, in a process that tracks nothing, those that would be."""
-    return configured_settings() or Settings.load_or_default(
-        None, **getattr(django_settings, "OTEL_USAGE", {})
-    )
+    return configured_settings() or Settings.load_or_default(None)
 
 
 def _dsn() -> str:

@@ -6,7 +6,6 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.test import override_settings
 
 from otel_usage.clickhouse import ClickHouse
 from otel_usage.django import reading
@@ -36,13 +35,6 @@ def test_a_process_that_tracks_nothing_asks_the_database_of_the_environment(
     monkeypatch.setenv("OTEL_USAGE_DSN", usage.dsn.masked)
 
     assert usage_client().query(ONE).rows == [(1,)]
-
-
-def test_a_process_that_tracks_nothing_asks_the_database_of_djangos_settings(
-    tracking: Tracking, usage: ClickHouse
-) -> None:
-    with override_settings(OTEL_USAGE={"dsn": usage.dsn.masked}):
-        assert usage_client().query(ONE).rows == [(1,)]
 
 
 def test_many_threads_ask_at_once(tracking: Tracking, usage: ClickHouse) -> None:
@@ -83,11 +75,13 @@ def test_an_embedded_database_is_not_opened_in_an_app(tracking: Tracking) -> Non
         usage_client()
 
 
-def test_where_nobody_answers_the_next_call_tries_again(tracking: Tracking, usage: ClickHouse) -> None:
-    with override_settings(OTEL_USAGE={"dsn": "http://127.0.0.1:9/usage"}):
-        for _ in range(2):
-            with pytest.raises(ClickHouseUnavailable):
-                usage_client()
+def test_where_nobody_answers_the_next_call_tries_again(
+    tracking: Tracking, usage: ClickHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_USAGE_DSN", "http://127.0.0.1:9/usage")
+    for _ in range(2):
+        with pytest.raises(ClickHouseUnavailable):
+            usage_client()
+    monkeypatch.setenv("OTEL_USAGE_DSN", usage.dsn.masked)
 
-    with override_settings(OTEL_USAGE={"dsn": usage.dsn.masked}):
-        assert usage_client().query(ONE).rows == [(1,)]
+    assert usage_client().query(ONE).rows == [(1,)]
