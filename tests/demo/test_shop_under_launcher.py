@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from otel_usage.demo.access_log import AccessLog
+from otel_usage.demo.http_session import Connection
 from otel_usage.demo.log_sender import LogSender
 from otel_usage.demo.services import PROBE_PATH, Shop, running_shop
 from otel_usage.demo.stacks import DJANGO, DJANGO_ASGI, FLASK, Stack
@@ -77,6 +78,17 @@ def test_every_line_of_a_hostile_log_becomes_a_request_event(tmp_path: Path, sta
     assert Counter(request["client.address"] for request in requests) == report.requests_by_address
     assert Counter(request["http.request.method"] for request in requests) == report.requests_by_method
     assert Counter(request["http.response.status_code"] for request in requests) == report.requests_by_status
+
+
+def test_what_waits_when_the_shop_is_stopped_is_sent(tmp_path: Path, stack: Stack) -> None:
+    with running_shop(tmp_path, {**TO_ITS_OUTPUT, "OTEL_USAGE_FLUSH_INTERVAL_SECONDS": "300"}, stack) as shop:
+        connection = Connection(shop.host, shop.port)
+        statuses = [connection.request("GET", "/about", {}).status for _ in range(50)]
+        connection.close()
+        requests = stop_and_read_requests(shop)
+
+    assert statuses == [200] * 50
+    assert [request["url.path"] for request in requests] == ["/about"] * 50
 
 
 def test_asking_whether_the_shop_answers_is_no_request_of_a_visitor(tmp_path: Path, stack: Stack) -> None:
