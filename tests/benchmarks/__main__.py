@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 import importlib
 
-BENCHMARKS = ("request_cost", "exporter_throughput", "clickhouse_down", "otlp_receiver", "disk", "startup")
+BENCHMARKS = (
+    "request_cost",
+    "exporter_throughput",
+    "clickhouse_down",
+    "otlp_receiver",
+    "access_log_import",
+    "disk",
+    "startup",
+)
 
 
 def main() -> None:

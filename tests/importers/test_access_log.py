@@ -5,11 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,14 +20,13 @@ from tests.importers.importing import assert_each_event_once, count, rows, run_i
 from tests.importers.logs import combined, common, many, write_log
 from tests.importers.test_log_events import REAL_LOG
 from tests.importers.test_log_json import CADDY, NGINX
-from tests.serving import ServeProcess, wait_for
+from tests.serving import start_serve, wait_for
 
 
 @pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("OTEL_")]:
         monkeypatch.delenv(name)
-    yield
 
 
 def test_each_line_is_a_request(usage: ClickHouse, tmp_path: Path) -> None:
@@ -337,13 +334,21 @@ def test_an_import_works_beside_live_traffic(usage: ClickHouse, tmp_path: Path) 
     assert_each_event_once(usage)
 
 
+def start_import(log: Path, dsn: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "otel_usage", "import", "access-log", str(log)]
+    return subprocess.Popen([*command, "--service", "shop", "--dsn", dsn], stdout=subprocess.DEVNULL)
+
+
+def wait_for_events(client: ClickHouse, events: int, process: subprocess.Popen[bytes]) -> None:
+    wait_for(lambda: count(client) >= events or process.poll() is not None, "an insert")
+
+
 def test_an_import_that_is_killed_goes_on_and_counts_once(usage: ClickHouse, tmp_path: Path) -> None:
     log = write_log(tmp_path / "access.log", many(120_000))
-    command = [sys.executable, "-m", "otel_usage", "import", "access-log", str(log), "--service", "shop"]
     for events in (1, 40_000, 80_000):
-        process = subprocess.Popen([*command, "--dsn", usage.dsn.masked], stdout=subprocess.DEVNULL)
-        wait_for(lambda events=events: count(usage) >= events or process.poll() is not None, "an insert")  # type: ignore[misc]
-        process.send_signal(signal.SIGKILL)
+        process = start_import(log, usage.dsn.masked)
+        wait_for_events(usage, events, process)
+        process.kill()
         process.wait()
     before = count(usage)
 
@@ -353,6 +358,36 @@ def test_an_import_that_is_killed_goes_on_and_counts_once(usage: ClickHouse, tmp
     assert ran.code == 0, ran.errors
     assert count(usage) == 132_000
     assert Journal(usage).unfinished() == {}
+    assert_each_event_once(usage)
+
+
+def test_a_server_that_is_killed_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    log = write_log(tmp_path / "access.log", many(60_000))
+    server = start_serve(tmp_path / "data")
+    port = server.http_url.rpartition(":")[2]
+    client = connect(server.dsn)
+    process = start_import(log, server.dsn)
+    wait_for_events(client, 20_000, process)
+    server.process.kill()
+    server.process.communicate()
+
+    server = start_serve(tmp_path / "data", "--http-port", port)
+
+    assert process.wait(timeout=60) == 0
+    client = connect(server.dsn)
+    assert count(client) == 66_000
+    assert_each_event_once(client)
+    client.close()
+    server.stop()
+
+
+def test_two_imports_of_one_log_at_once_count_once(usage: ClickHouse, tmp_path: Path) -> None:
+    log = write_log(tmp_path / "access.log", many(60_000))
+
+    processes = [start_import(log, usage.dsn.masked) for _ in range(2)]
+
+    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    assert count(usage) == 66_000
     assert_each_event_once(usage)
 
 

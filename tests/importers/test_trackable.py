@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from otel_usage.clickhouse import ClickHouse
 from tests.importers.importing import assert_each_event_once, count, rows, run_import
-from tests.importers.old_data import old_url as old_url
 from tests.importers.old_data import content_types, daily, execute, totals, write, write_counters
+from tests.importers.old_data import old_url as old_url
 
 COLUMNS = "object_type, object_id, counter_name, counter_value"
 
