@@ -98,13 +98,16 @@ def read_series(
     first = today - timedelta(days=spans * days - 1)
     starts = [first + timedelta(days=days * number) for number in range(spans)]
     asked = [_parameters(start, days) for start in starts]
-    visits, bot_visits = _visits(client, _parameters(first, spans * days), first, PERIODS[period], settings)
+    whole = _parameters(first, spans * days)
+    visits, bot_visits = _visits(client, whole, first, PERIODS[period], settings)
     requests, bot_requests = [], []
     for parameters in asked:
         rows = _ask(client, "browsers", parameters, settings)
         requests.append(sum(row["requests"] for row in rows))
         bot_requests.append(sum(row["bot_requests"] for row in rows))
-    stages = [_stages(client, parameters, settings) for parameters in asked]
+    # This report costs the most; a site without funnels pays for it once.
+    has_funnels = bool(_ask(client, "funnel", whole, settings))
+    stages = [_stages(client, parameters, settings) if has_funnels else {} for parameters in asked]
     return UsageSeries(
         period,
         unit,

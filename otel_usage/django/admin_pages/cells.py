@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 from otel_usage.reports.output import printable
 
-_LONGEST = 60
+_LONGEST = 48
 """Characters of a cell."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 WIDTH, HEIGHT = 700, 150
+_MARGIN = 24
+"""Left and right of it, for half of the text below the first and the last bar."""
 _MOST_TICKS = 8
 _GAP = 0.25
 """Of the width of a bar."""
@@ -29,6 +31,10 @@ class Bar(NamedTuple):
     middle: str
     tick: str
     """What stands below it; empty where there is no room."""
+    top: str
+    """Where the number above it stands."""
+    number: str
+    """Empty where there is no room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +45,20 @@ class Chart:
     labels: tuple[str, str]
     """What a whole bar is, and what its darker part is."""
     bars: list[Bar]
-    highest: int
-    width: int = WIDTH
-    height: int = HEIGHT
-    base: str = "0"
+    base: str
     """Where zero is."""
+    scale: str
+    """The length of the highest bar, where the bars do not say theirs; else empty."""
+    width: int = WIDTH
+    width_with_margins: int = WIDTH + 2 * _MARGIN
 
     @property
     def summary(self) -> str:
         """What the chart shows, in a sentence."""
         if not self.bars:
             return "There is nothing to show."
-        whole, part = (label.lower() for label in self.labels)
-        return (
-            f"From {self.bars[0].label} to {self.bars[-1].label}: {sum(bar.value for bar in self.bars):,} {whole}, "
-            f"{sum(bar.part for bar in self.bars):,} {part}. The table below has each number."
-        )
+        total, part = sum(bar.value for bar in self.bars), sum(bar.part for bar in self.bars)
+        return f"From {self.bars[0].label} to {self.bars[-1].label}. {self.labels[0]}: {total:,}. {self.labels[1]}: {part:,}."
 
 
 def bar_chart(
@@ -83,10 +87,12 @@ def bar_chart(
         # Counted from the right, so that the last one, today, always has its name.
         tick = name[5:] if (len(names) - 1 - number) % every == 0 else ""
         width = step * (1 - _GAP)
+        number_above = f"{value:,}" if len(names) <= _MOST_TICKS else ""
         bars.append(
-            Bar(name, value, part, _length(x), _length(width), y, height, part_y, part_height, _length(x + width / 2), tick)
+            Bar(name, value, part, _length(x), _length(width), y, height, part_y, part_height, _length(x + width / 2), tick,
+                _length(float(y) - 5), number_above)
         )  # fmt: skip
-    return Chart(title, labels, bars, highest, base=_length(base))
+    return Chart(title, labels, bars, _length(base), f"{highest:,}" if len(names) > _MOST_TICKS else "")
 
 
 def _span(value: int, base: float, scale: float) -> tuple[str, str]:

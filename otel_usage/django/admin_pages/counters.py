@@ -59,7 +59,8 @@ class CountersPage(UsagePage):
             ]
             for counted in page.sums
         ]
-        table = Table(self.columns, rows, self._links(form, page), "Nothing was counted in these days.")
+        empty = "Nothing was counted in these days."
+        table = Table(self.columns, rows, self._links(form, page), empty, frozenset(self.columns[3:]))
         return {"table": table, "chart": self._chart(form)}
 
     def _read_page(self, request: HttpRequest, form: CounterFilterForm) -> CounterPage:

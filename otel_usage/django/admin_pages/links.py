@@ -6,6 +6,7 @@ from django.apps import apps
 from django.contrib.admin import AdminSite
 from django.contrib.admin.utils import quote
 from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
@@ -20,7 +21,8 @@ def change_url(request: HttpRequest, site: AdminSite, object_type: str, object_i
         object_id: its key as text.
 
     Returns:
-        Empty when the type is no model of this site, is not registered, or this person may not see it.
+        Empty when the type is no model of this site or not registered, when no object of it can have this key, and
+        when this person may not see it.
     """
     if not object_id:
         return ""
@@ -29,9 +31,10 @@ def change_url(request: HttpRequest, site: AdminSite, object_type: str, object_i
         model_admin = site._registry.get(model)
         if model_admin is None or not model_admin.has_view_or_change_permission(request):
             return ""
+        model._meta.pk.to_python(object_id)
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
         return reverse(name, args=(quote(object_id),), current_app=site.name)
-    except (LookupError, ValueError, NoReverseMatch):
+    except (LookupError, ValueError, ValidationError, NoReverseMatch):
         return ""
 
 

@@ -41,6 +41,8 @@ class Table(NamedTuple):
     """Label and URL."""
     empty: str
     """What to say when there are no rows."""
+    numbers: frozenset[str] = frozenset()
+    """The columns that hold numbers."""
 
 
 @dataclass(frozen=True, slots=True)
