@@ -117,6 +117,12 @@ def migrate(dsn: str | None, dry_run: bool) -> int:
 @click.option("--service", callback=not_empty, help="One service only; default: all.")
 @click.option("--funnel", callback=not_empty, help="One funnel only; default: all. For the report funnel.")
 @click.option(
+    "--object-type",
+    callback=not_empty,
+    metavar="TYPE",
+    help="Objects of one type only, such as shop.Product; default: all.",
+)
+@click.option(
     "--limit", type=WholeNumber(1, 1_000_000), default=DEFAULT_LIMIT, show_default=True, help="Most rows."
 )
 @click.option("--format", "output_format", type=click.Choice(FORMATS), default="table", show_default=True)
@@ -128,6 +134,7 @@ def report(
     until: str | None,
     service: str,
     funnel: str,
+    object_type: str,
     limit: int,
     output_format: str,
     dsn: str | None,
@@ -145,6 +152,7 @@ def report(
         until=until,
         service=service,
         funnel=funnel,
+        object_type=object_type,
         limit=limit,
         output_format=output_format,
     )
@@ -322,4 +330,3 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
     arguments = sys.argv[1:] if arguments is None else arguments
     sys.exit(run(cli, arguments))
-

@@ -73,6 +73,7 @@ def dsn(usage: ClickHouse, serve: ServeProcess) -> str:
         pytest.param(["report", "ips", "--limit", "abc"], "Invalid value for '--limit': 'abc', expected a whole number from 1 to 1000000 (see: otel-usage report --help)", id="limit in words"),
         pytest.param(["report", "ips", "--since", "99999999d"], "'99999999d' is too far back, expected a time from 1970 on (see: otel-usage report --help)", id="too far back"),
         pytest.param(["report", "browsers", "--funnel", "x"], "The report 'browsers' takes no --funnel; only this one does: funnel (see: otel-usage report --help)", id="option of another report"),
+        pytest.param(["report", "pages", "--object-type", "x"], "The report 'pages' takes no --object-type; only these do: objects, counters (see: otel-usage report --help)", id="option of other reports"),
         pytest.param(["report", "--list", "browsers"], "--list names all reports and takes none: leave 'browsers' or --list away (see: otel-usage report --help)", id="list of one"),
         pytest.param(["report", "ips", "--service", ""], "Invalid value for '--service': is empty, expected a name (see: otel-usage report --help)", id="empty service"),
         pytest.param(["report", "funnel", "--funnel", ""], "Invalid value for '--funnel': is empty, expected a name (see: otel-usage report --help)", id="empty funnel"),

@@ -25,6 +25,7 @@ class ReportRequest:
     until: str | None = None
     service: str = ""
     funnel: str = ""
+    object_type: str = ""
     limit: int = DEFAULT_LIMIT
     output_format: str = "table"
 
@@ -39,11 +40,21 @@ class ReportRequest:
                 f"Unknown report {self.name!r}, must be one of: " if self.name else "Which report? One of: "
             )
             raise ValueError(asked + ", ".join(REPORTS))
-        if self.funnel and not takes(self.name, "funnel"):
-            ours = ", ".join(known for known in REPORTS if takes(known, "funnel"))
-            raise ValueError(f"The report {self.name!r} takes no --funnel; only this one does: {ours}")
+        for parameter, given in (("funnel", self.funnel), ("object_type", self.object_type)):
+            if given and not takes(self.name, parameter):
+                ours = [known for known in REPORTS if takes(known, parameter)]
+                only = "only this one does" if len(ours) == 1 else "only these do"
+                option = parameter.replace("_", "-")
+                raise ValueError(f"The report {self.name!r} takes no --{option}; {only}: {', '.join(ours)}")
         start, end = parse_period(self.since, self.until)
-        return ReportParameters(start, end, service=self.service, limit=self.limit, funnel=self.funnel)
+        return ReportParameters(
+            start,
+            end,
+            service=self.service,
+            limit=self.limit,
+            funnel=self.funnel,
+            object_type=self.object_type,
+        )
 
     def print_to(self, output: TextIO, client: ClickHouse) -> Iterator[str]:
         """Write the rows, and yield a line for each thing that they do not say, fit for a terminal.

@@ -167,6 +167,18 @@ def test_one_service_can_be_asked_for(usage: ClickHouse, name: str) -> None:
     assert not numbers or sum(numbers) == 18 or sum(numbers) == 9
 
 
+@pytest.mark.parametrize("name", ["objects", "counters"])
+def test_objects_of_one_type_can_be_asked_for(usage: ClickHouse, name: str) -> None:
+    for type_ in ("shop.Product", "blog.Post"):
+        thing: dict[str, Any] = {"object_type": type_, "object_id": "1"}
+        count = build_event("counter", counter_name="likes", counter_value=1, **thing)
+        insert_events(usage, [build_event("object_viewed", **thing), count])
+
+    found = ask(usage, name, ReportParameters(ALWAYS.since, ALWAYS.until, object_type="blog.Post"))
+
+    assert [row["object_type"] for row in found] == ["blog.Post"]
+
+
 def test_a_report_that_was_cut_says_so(usage: ClickHouse) -> None:
     insert_events(usage, [build_event(path=f"/{n}") for n in range(3)])
 

@@ -1,6 +1,6 @@
 -- Sums of counters by object, and their average over the days on which they were counted.
 --
--- Parameters  first_day, end_day Date (UTC), half open; service ('' for all); limit
+-- Parameters  first_day, end_day Date (UTC), half open; service, object_type ('' for all); limit
 -- Columns     bot_value: how much of the value came from robots; days: on which the counter was counted
 -- Order       value descending
 SELECT
@@ -14,6 +14,7 @@ SELECT
 FROM counters_daily_state AS state
 WHERE state.day >= {first_day:Date} AND state.day < {end_day:Date}
     AND ({service:String} = '' OR state.service_name = {service:String})
+    AND ({object_type:String} = '' OR state.object_type = {object_type:String})
 GROUP BY object_type, object_id, counter_name
 ORDER BY value DESC, object_type, object_id, counter_name
 LIMIT {limit:UInt32}

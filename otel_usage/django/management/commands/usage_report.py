@@ -35,6 +35,9 @@ class Command(UsageCommand):
         parser.add_argument("--until", metavar="WHEN", help="The same; default: now.")
         parser.add_argument("--service", type=_name, help="One service only; default: all.")
         parser.add_argument("--funnel", type=_name, help="One funnel only; default: all.")
+        parser.add_argument(
+            "--object-type", type=_name, help="Objects of one type only, such as shop.Product."
+        )
         parser.add_argument("--limit", type=_row_count, default=DEFAULT_LIMIT, help="Most rows.")
         parser.add_argument("--format", choices=FORMATS, default="table", dest="output_format")
         parser.add_argument("--dsn", help="ClickHouse; default: OTEL_USAGE_DSN.")
@@ -51,6 +54,7 @@ class Command(UsageCommand):
             until=options["until"],
             service=options["service"] or "",
             funnel=options["funnel"] or "",
+            object_type=options["object_type"] or "",
             limit=options["limit"],
             output_format=options["output_format"],
         )
