@@ -85,15 +85,24 @@ def report_columns(sql: str) -> list[str]:
 
 def commands_list() -> str:
     """Return a section for each command: what it does, its arguments and its options."""
-    sections = []
-    for name, command in cli.commands.items():
-        rows = ["| option | default | meaning |", "| --- | --- | --- |", *map(_option_row, _options(command))]
-        usage = " ".join([f"otel-usage {name}", *command.collect_usage_pieces(click.Context(command))])
-        table = "\n\n" + "\n".join(rows) if len(rows) > 2 else ""
-        sections.append(
-            f"## {name}\n\n```text\n{usage}\n```\n\n{_one_sentence_a_line(command.help or '')}{table}"
-        )
-    return "\n\n".join(sections)
+    return "\n\n".join(_command_section(name, command) for name, command in _commands("", cli))
+
+
+def _commands(prefix: str, group: click.Group) -> list[tuple[str, click.Command]]:
+    """Return all commands by their words, those of a group below it."""
+    found: list[tuple[str, click.Command]] = []
+    for name, command in group.commands.items():
+        found.append((f"{prefix}{name}", command))
+        if isinstance(command, click.Group):
+            found += _commands(f"{prefix}{name} ", command)
+    return found
+
+
+def _command_section(name: str, command: click.Command) -> str:
+    rows = ["| option | default | meaning |", "| --- | --- | --- |", *map(_option_row, _options(command))]
+    usage = " ".join([f"otel-usage {name}", *command.collect_usage_pieces(click.Context(command))])
+    table = "\n\n" + "\n".join(rows) if len(rows) > 2 else ""
+    return f"## {name}\n\n```text\n{usage}\n```\n\n{_one_sentence_a_line(command.help or '')}{table}"
 
 
 def _one_sentence_a_line(text: str) -> str:

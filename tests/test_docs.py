@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from otel_usage import attributes
@@ -161,7 +162,9 @@ def commands() -> list[object]:
 
 @pytest.mark.parametrize("arguments", commands())
 def test_a_command_of_the_docs_is_understood(arguments: list[str]) -> None:
-    command = cli.commands[arguments[0]]
+    group: click.Group = cli
+    while isinstance(command := group.commands[arguments[0]], click.Group):
+        group, arguments = command, arguments[1:]
 
     context = command.make_context(arguments[0], arguments[1:])
 
