@@ -86,14 +86,9 @@ class LogEvents:
             self._agent,
             self._referrer_and_host,
             self._client,
-            self._status,
-            self._size,
             self._circumstances,
         )
-        self._parts = [
-            *(Part(service, self._maker(read)) for read in self._readers),
-            Part(service, lambda duration_ns: part_event(service, {}, duration_ns)),
-        ]
+        self._parts = [Part(service, self._maker(read)) for read in self._readers]
         self._may_reach_stages: dict[str, bool] = {}
 
     def _maker(self, read: Callable[[Any], MadePart]) -> Callable[[Any], Event | str]:
@@ -124,6 +119,7 @@ class LogEvents:
             [fields[0][number] for number in numbers],
             numbers,
             found,
+            _measured(fields),
         )
         further = self._further(ids, fields, numbers) if self._funnels else []
         refused = [Refusal(reason, f"line {lines[number]}") for number, reason in sorted(reasons.items())]
@@ -131,12 +127,15 @@ class LogEvents:
 
     def event_of(self, event_id: bytes, request: LoggedRequest) -> Event:
         """Return the one event of a request that is none of the refused; `chunk_of` gives the same rows, sooner."""
-        attributes: dict[str, AttributeValue] = {}
-        *keys, duration_ns = (column[0] for column in _keys([(value,) for value in request]))
+        attributes: dict[str, AttributeValue] = {names.STATUS_CODE: int(request.status)}
+        size = _to_size(request.size)
+        if size is not None:
+            attributes[names.RESPONSE_SIZE] = size
+        keys = (column[0] for column in _keys([(value,) for value in request]))
         for read, key in zip(self._readers, keys, strict=True):
             attributes.update(cast(Attributes, read(key)))
         event = build_event(names.REQUEST, event_id, request.timestamp_ns, self._service, attributes)
-        return enrich(event._replace(duration_ns=duration_ns))
+        return enrich(event._replace(duration_ns=request.duration_ns))
 
     def _refused_times(self, times: Sequence[int]) -> dict[int, str]:
         low, high = max(self._since_ns, EARLIEST_NS), min(self._until_ns, LATEST_NS)
@@ -215,13 +214,6 @@ class LogEvents:
             attributes[names.FORWARDED_FOR] = bounded(claimed, names.MAX_TEXT)
         return attributes
 
-    def _status(self, status: str) -> MadePart:
-        return {names.STATUS_CODE: int(status)}
-
-    def _size(self, size: str) -> MadePart:
-        # A dash is how the logs write 0; an empty field says nothing.
-        return {names.RESPONSE_SIZE: 0 if size == "-" else int(size)} if size else {}
-
     def _circumstances(self, key: tuple[str, str, str, str]) -> MadePart:
         user, status, scheme, language = key
         attributes: dict[str, AttributeValue] = {}
@@ -246,11 +238,23 @@ def _keys(fields: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
         request.user_agent,
         list(zip(request.referrer, request.host, strict=True)),
         list(zip(request.address, request.forwarded_for, strict=True)),
-        request.status,
-        request.size,
         list(zip(request.user, request.status, request.scheme, request.language, strict=True)),
-        request.duration_ns,
     ]
+
+
+def _measured(fields: Sequence[Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    """Return the numbers of some requests by their columns; nearly every line has its own."""
+    request: Any = LoggedRequest._make(fields)
+    return {
+        "status_code": list(map(int, request.status)),
+        "bytes_sent": list(map(_to_size, request.size)),
+        "duration_ns": request.duration_ns,
+    }
+
+
+def _to_size(text: str) -> int | None:
+    # A dash is how the logs write 0; an empty field says nothing.
+    return 0 if text == "-" else int(text) if text else None
 
 
 def address_policy(settings: Settings) -> AddressPolicy:

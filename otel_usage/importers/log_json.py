@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from otel_usage.importers.logged_request import (
+    LATEST_NS,
     NO_REQUEST,
     NO_STATUS,
     NO_TIME,
@@ -189,10 +190,8 @@ def _seconds_ns(value: object) -> int | None:
     """Return a number of seconds as nanoseconds, None if it is none."""
     if not isinstance(value, str) or not _NUMBER.fullmatch(value):
         return None
-    try:
-        return int(Decimal(value) * 10**9)
-    except InvalidOperation:
-        return None
+    nanoseconds = int(Decimal(value) * 10**9)
+    return nanoseconds if nanoseconds < LATEST_NS else None
 
 
 def _go_duration_ns(value: object) -> int:

@@ -1,16 +1,16 @@
 """Columns of many logged requests at once, each distinct part of which is worked out only once.
 
 A request of a log consists of parts that have nothing to do with each other: who asked, for what, with which agent,
-how it was answered. Lines share their parts: a day of a site has some thousand agents, addresses and targets. So
+from where. Lines share their parts: a day of a site has some thousand agents, addresses and targets. So
 each distinct part becomes an event that has nothing but its attributes, is enriched as every event, and read by
 `to_columns` as every event is. A column of a request is then the one of that part in which it differs from an event
 without any attributes. What is inserted is said in `COLUMNS` alone, and an event per line is never built, which
-would take longer than all the rest.
+would take longer than all the rest. Numbers, such as the size of the answer, go into their columns as they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from otel_usage import attributes as names
@@ -24,14 +24,13 @@ MadePart: TypeAlias = Attributes | str
 
 _NAMES = [column.name for column in COLUMNS]
 _NO_ID = bytes(ID_BYTES)
-_MAX_REMEMBERED = 100_000
+_MAX_REMEMBERED = 50_000
 _MAX_REMEMBERED_CHARACTERS = 16_000_000
 
 
-def part_event(service: str, attributes: Attributes, duration_ns: int = 0) -> Event:
+def part_event(service: str, attributes: Attributes) -> Event:
     """Return the enriched event of a request of which one part alone is known."""
-    event = build_event(names.REQUEST, _NO_ID, 0, service, dict(attributes))
-    return enrich(event._replace(duration_ns=duration_ns))
+    return enrich(build_event(names.REQUEST, _NO_ID, 0, service, dict(attributes)))
 
 
 class _Remembered:
@@ -39,9 +38,8 @@ class _Remembered:
 
     def __init__(self) -> None:
         self.place_by_key: dict[Hashable, int] = {}
-        self.columns: list[list[Any]] = [[] for _ in COLUMNS]
-        self.says: set[int] = set()
-        """Columns that some value fills."""
+        self.columns: dict[int, list[Any]] = {}
+        """Those that some value fills, by their place in `COLUMNS`; one entry for each value."""
         self.reasons: dict[int, str] = {}
         """Why a value makes no event, by its place."""
         self.characters = 0
@@ -87,21 +85,24 @@ class Part:
             remembered.characters += len(str(key))
             events.append(made)
         for number, values in enumerate(to_columns(events)):
-            remembered.columns[number].extend(values)
-            if number not in remembered.says and any(value != self._base[number] for value in values):
-                remembered.says.add(number)
+            if number in remembered.columns:
+                remembered.columns[number].extend(values)
+            elif any(value != self._base[number] for value in values):
+                remembered.columns[number] = [self._base[number]] * first + values
 
 
 class FoundPart:
     """The values of one part of some requests."""
 
     def __init__(self, remembered: _Remembered, places: list[int]) -> None:
-        self._remembered = remembered
+        # As it is now: more values come while another thread reads these.
+        self._columns = dict(remembered.columns)
+        self._reasons = remembered.reasons
         self._places = places
 
     def reasons(self) -> dict[int, str]:
         """Return why requests are no events, by their numbers."""
-        reasons = self._remembered.reasons
+        reasons = self._reasons
         if not reasons:
             return {}
         return {number: reasons[place] for number, place in enumerate(self._places) if place in reasons}
@@ -111,8 +112,8 @@ class FoundPart:
         places = self._places
         if len(wanted) < len(places):
             places = [places[number] for number in wanted]
-        for column in self._remembered.says:
-            values = list(map(self._remembered.columns[column].__getitem__, places))
+        for column, known in self._columns.items():
+            values = list(map(known.__getitem__, places))
             present, empty = columns[column], base[column]
             columns[column] = (
                 values
@@ -135,6 +136,7 @@ class LogRows:
         times: Sequence[int],
         numbers: Sequence[int],
         parts: Sequence[FoundPart],
+        measured: Mapping[str, Sequence[Any]],
     ) -> None:
         """Take the requests in.
 
@@ -143,10 +145,11 @@ class LogRows:
             ids: one for each request.
             times: nanoseconds since the epoch.
             numbers: which of the requests that the parts are of these are.
-            parts: all that is known of them but their ids and times.
+            parts: what is known of them and may be shared.
+            measured: what is not, and goes into its column as it is, by the name of the column.
         """
         self.service, self.ids, self.times = service, ids, times
-        self._numbers, self._parts = numbers, parts
+        self._numbers, self._parts, self._measured = numbers, parts, measured
 
     def columns(self, places: Sequence[int]) -> list[list[Any]]:
         """Return the columns of the events at these places."""
@@ -157,6 +160,8 @@ class LogRows:
         filled[_NAMES.index("span_id_bytes")] = [event_id[TRACE_BYTES:] for event_id in ids]
         base = [column[0] for column in to_columns([part_event(self.service, {})])]
         numbers = [self._numbers[place] for place in places]
+        for name, values in self._measured.items():
+            filled[_NAMES.index(name)] = [values[number] for number in numbers]
         for part in self._parts:
             part.fill(filled, base, numbers)
         return [
