@@ -125,3 +125,11 @@ def clean_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         # A test that breaks the end of a request leaves it current.
         tracked._current_request.set(None)
         reset_trace_globals()
+
+
+@contextmanager
+def untracked() -> Iterator[None]:
+    """Leave tracking off for the block, also for the calls of ours that an app makes."""
+    with pytest.MonkeyPatch.context() as patch, clean_process(patch):
+        wiring.configure(disabled=True)
+        yield

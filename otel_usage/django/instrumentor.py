@@ -1,4 +1,4 @@
-"""Puts one middleware of ours into every Django handler of the process, right after contrib's."""
+"""Puts our middleware into every Django handler of the process, right after contrib's."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from otel_usage.instrumentation.guard import report_error
 logger = logging.getLogger(__name__)
 
 _OUR_MIDDLEWARE = "otel_usage.django.middleware.UsageMiddleware"
+_OUTERMOST_MIDDLEWARE = "otel_usage.django.middleware.OutermostMiddleware"
 _CONTRIB_MIDDLEWARE = "opentelemetry.instrumentation.django.middleware.otel_middleware._DjangoMiddleware"
 _AUTH_SIGNALS = "django.contrib.auth.signals"
 _SETTINGS_VARIABLE = "DJANGO_SETTINGS_MODULE"
@@ -109,20 +110,28 @@ def _with_our_middleware(settings: Any) -> Any:
             return settings
         from otel_usage.django.middleware import UsageMiddleware
 
-        has_contrib = _CONTRIB_MIDDLEWARE in middleware
-        UsageMiddleware.contrib_excludes = staticmethod(_contrib_exclusion()) if has_contrib else None
-        middleware.insert(middleware.index(_CONTRIB_MIDDLEWARE) + 1 if has_contrib else 0, _OUR_MIDDLEWARE)
+        if _CONTRIB_MIDDLEWARE in middleware:
+            UsageMiddleware.contrib_excludes = staticmethod(_contrib_exclusion())
+            middleware.insert(middleware.index(_CONTRIB_MIDDLEWARE) + 1, _OUR_MIDDLEWARE)
+            middleware.insert(0, _OUTERMOST_MIDDLEWARE)
+        else:
+            UsageMiddleware.contrib_excludes = None
+            middleware.insert(0, _OUR_MIDDLEWARE)
         return _SettingsWithOurs(settings, middleware)
     except Exception as error:
         report_error(error)
         return settings
 
 
-def _contrib_exclusion() -> Callable[[str], bool]:
+def _contrib_exclusion() -> Callable[[Any], bool]:
+    from django.core.exceptions import DisallowedHost
     from opentelemetry.instrumentation.django.middleware.otel_middleware import _DjangoMiddleware
 
-    def excludes(url: str) -> bool:
-        return bool(_DjangoMiddleware._excluded_urls.url_disabled(url))
+    def excludes(request: Any) -> bool:
+        try:
+            return bool(_DjangoMiddleware._excluded_urls.url_disabled(request.build_absolute_uri("?")))
+        except DisallowedHost:
+            return False
 
     return excludes
 

@@ -32,6 +32,8 @@ _GetResponse: TypeAlias = Callable[[HttpRequest], Any]
 
 _OPENED = "_otel_usage"
 """Attribute of the request that holds what is open for it."""
+_IS_SEEN = "_otel_usage_is_seen"
+"""Attribute of a request that came as far as our middleware."""
 _CONTRIB_SPAN_KEY = "opentelemetry-instrumentor-django.span_key"
 """Where contrib's middleware keeps the span of the request, in `META`."""
 _CLIENT_CLOSED_REQUEST = 499
@@ -44,8 +46,8 @@ class UsageMiddleware:
     sync_capable = True
     async_capable = True
 
-    contrib_excludes: Callable[[str], bool] | None = None
-    """Whether contrib is told not to trace a URL; None where contrib is absent. Set by the instrumentor."""
+    contrib_excludes: Callable[[HttpRequest], bool] | None = None
+    """Whether contrib is told not to trace a request; None where contrib is absent. Set by the instrumentor."""
 
     def __init__(self, get_response: _GetResponse) -> None:
         self._get_response = get_response
@@ -88,17 +90,30 @@ class UsageMiddleware:
     async def _process_view_async(
         self, request: HttpRequest, view: object, arguments: object, by_name: object
     ) -> None:
-        opened = _opened_of(request)
-        if opened is None or opened.tracker is None:
+        try:
+            opened = _opened_of(request)
+            if opened is None or opened.tracker is None:
+                return
+            if opened.tracker.needs_session and opened.tracked is None:
+                # The session may ask its database, which Django forbids here.
+                await sync_to_async(self._reach_view)(request)
+            else:
+                self._reach_view(request)
+        except Exception as error:
+            report_error(error)
+
+    def add_unreached(self, request: HttpRequest, response: HttpResponseBase, start_ns: int) -> None:
+        """Track a request that another middleware answered before it could come here."""
+        if _IS_SEEN in request.__dict__:
             return
-        if opened.tracker.needs_session and opened.tracked is None:
-            # The session may ask its database, which Django forbids here.
-            await sync_to_async(self._reach_view)(request)
-        else:
-            self._reach_view(request)
+        opened = _Opened()
+        self._enter(opened, request)
+        opened.start_ns = start_ns
+        self._leave(opened, request, response)
 
     @never_raises
     def _enter(self, opened: _Opened, request: HttpRequest) -> None:
+        request.__dict__[_IS_SEEN] = True
         tracker = opened.tracker = self._tracker()
         if tracker is None:
             return
@@ -154,7 +169,7 @@ class UsageMiddleware:
                 tracked.is_left_at_close = True
                 is_counted = size is None and not tracked.filter_reason
                 body = _count_body(response) if is_counted else None
-                response._resource_closers.append(lambda: _leave_at_close(tracker, tracked, body))
+                vars(response)["_resource_closers"].append(lambda: _leave_at_close(tracker, tracked, body))
         finally:
             # Whatever happens: the next request of this thread would be taken for one inside this one.
             if not tracked.is_left_at_close:
@@ -217,7 +232,7 @@ class UsageMiddleware:
         of_contrib = request.META.get(_CONTRIB_SPAN_KEY)
         span = find_request_span(of_contrib)
         if span is None and of_contrib is None and self.contrib_excludes is not None:
-            tracked.is_untraced = self.contrib_excludes(request.build_absolute_uri("?"))
+            tracked.is_untraced = self.contrib_excludes(request)
         return span
 
     def _tracker(self) -> RequestTracker | None:
@@ -233,6 +248,34 @@ class UsageMiddleware:
             )
             self._trackers = (active, tracker)
         return self._trackers[1]
+
+
+class OutermostMiddleware:
+    """Sees what contrib's middleware does not let through: it refuses a request for a host that is not allowed."""
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: _GetResponse) -> None:
+        self._get_response = get_response
+        self._usage = UsageMiddleware(get_response)
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> Any:
+        if self._is_async:
+            return self._call_async(request)
+        start_ns = time.time_ns()
+        response = self._get_response(request)
+        self._usage.add_unreached(request, response, start_ns)
+        return response
+
+    async def _call_async(self, request: HttpRequest) -> HttpResponseBase:
+        start_ns = time.time_ns()
+        response: HttpResponseBase = await self._get_response(request)
+        self._usage.add_unreached(request, response, start_ns)
+        return response
 
 
 class _Opened:
@@ -297,7 +340,7 @@ def _count_body(response: StreamingHttpResponse) -> CountedBody | _CountedAsyncB
     # Django's own getter encodes the parts.
     body: Any = response.streaming_content
     counted = _CountedAsyncBody(body) if response.is_async else CountedBody(cast(Iterable[bytes], body))
-    response.streaming_content = counted  # type: ignore[assignment]
+    response.streaming_content = counted
     return counted
 
 

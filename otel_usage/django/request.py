@@ -20,7 +20,8 @@ def facts_of(request: HttpRequest, settings: Settings) -> RequestFacts:
     facts = read_wsgi_request(request.META, settings)
     scope: dict[str, Any] | None = getattr(request, "scope", None)
     if scope is None:
-        return facts
+        # Django has decoded the path in `META`, where it stands as bytes under other frameworks.
+        return facts if request.path.isascii() else facts._replace(path=request.path)
     # Under ASGI, Django builds `META` by itself: texts are decoded there already, and some entries are missing.
     query = scope.get("query_string", b"")
     return facts._replace(
