@@ -140,8 +140,8 @@ def _end_by_key(key: str, reason: str) -> bool:
     if is_installed() and (row := _rows().filter(name=name_of_key(key)).first()) is not None:
         _end(row, reason)
         return True
-    store = session_store(key)
-    data = store.load() if key else {}
+    store = _load(key)
+    data = dict(store.items())
     if not data:
         if key and not lives_in_cookie(store):
             session_store().delete(key)  # expired, but not gone
@@ -160,6 +160,15 @@ def _end_by_key(key: str, reason: str) -> bool:
     # Nobody knows whether its user agreed to be followed.
     record_session_ended(name or name_of_key(key), "", reason)
     return True
+
+
+def _load(key: str) -> SessionBase:
+    """Return the session of a key, loaded; it is empty when there is none."""
+    store = session_store(key)
+    store.items()
+    if store.session_key not in (None, key):
+        store.delete()  # the file backend makes a new one in the place of one that has expired
+    return store
 
 
 def _end(row: Any, reason: str) -> bool:
@@ -186,9 +195,7 @@ def _remaining_seconds(row: Any) -> float | None:
     key = unseal(row.sealed_key) if row.sealed_key else None
     if key is None:
         return None
-    store = session_store(key)
+    store = _load(key)
     if store.get(SESSION_KEY) is None:
-        if store.session_key not in (None, key):
-            store.delete()  # the file backend makes a new one in the place of one that has expired
         return None
     return max(store.get_expiry_age(), 60)

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -192,6 +197,44 @@ def test_no_event_is_lost_at_login_logout_clearsessions_or_user_deletion(
     assert len(tracking.events("object_viewed")) == 3
     assert len({event.attributes["session.id"] for event in tracking.events("object_viewed")}) == 1
     assert len(tracking.events("request")) == 5
+
+
+def test_a_site_without_the_app_has_the_events_too(tmp_path: Path) -> None:
+    program = tmp_path / "site.py"
+    program.write_text(
+        dedent(
+            """
+            import django
+            from django.conf import settings
+            from otel_usage.django import DjangoUsageInstrumentor
+
+            DjangoUsageInstrumentor().instrument()
+            apps = [f"django.contrib.{name}" for name in ("auth", "contenttypes", "sessions")]
+            database = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+            settings.configure(INSTALLED_APPS=apps, DATABASES={"default": database}, SECRET_KEY="s")
+            django.setup()
+            from django.contrib.auth import get_user_model
+            from django.core.management import call_command
+            from django.test import Client
+
+            call_command("migrate", verbosity=0)
+            client = Client()
+            client.force_login(get_user_model().objects.create_user("ann"))
+            client.logout()
+            """
+        )
+    )
+
+    ran = subprocess.run(
+        [sys.executable, str(program)],
+        env={**os.environ, "OTEL_USAGE_EXPORTER": "console", "OTEL_USAGE_FLUSH_INTERVAL_SECONDS": "0.1"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+
+    assert [name for name in ("login", "logout") if f'"{name}"' in ran.stdout] == ["login", "logout"]
 
 
 def test_the_setting_without_the_app_says_what_to_do_and_breaks_no_login(

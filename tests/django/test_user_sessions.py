@@ -15,7 +15,7 @@ from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.test import AsyncClient, Client, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -152,6 +152,18 @@ def test_a_cookie_from_before_the_table_cannot_be_ended_and_the_log_says_so(
         assert not end_session(key_of(browser))
 
     assert "opened before 'otel_usage.django' was installed" in caplog.text
+
+
+def test_looking_for_an_expired_session_leaves_nothing_behind(tracking: Tracking, tmp_path: Path) -> None:
+    create_user()
+    engine = "django.contrib.sessions.backends.file"
+    with override_settings(SESSION_ENGINE=engine, SESSION_FILE_PATH=str(tmp_path)):
+        browser = signed_in()
+        live_sessions().delete()
+        with override_settings(SESSION_COOKIE_AGE=-1):
+            assert end_session(key_of(browser))
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_only_cookies_are_looked_up_and_only_by_who_is_signed_in(tracking: Tracking, backend: str) -> None:
@@ -302,6 +314,16 @@ def test_a_second_login_in_the_same_browser_stays_signed_in(tracking: Tracking, 
 
     assert user_of(browser) == "ann"
     assert live_sessions().count() == 1
+
+
+def test_logins_inside_a_transaction_of_the_site_count_too(tracking: Tracking, backend: str) -> None:
+    tracking.start(one_session_per_user=True)
+    create_user()
+
+    with transaction.atomic():
+        first, second = signed_in(), signed_in()
+
+    assert [user_of(browser) for browser in (first, second)] == ["AnonymousUser", "ann"]
 
 
 def test_an_asynchronous_login_counts_as_one(tracking: Tracking, backend: str) -> None:
