@@ -1,10 +1,11 @@
 // otel_usage: tells the site's own server which pages are viewed, also those that no request asks for.
 (function () {
   var script = document.currentScript, nav = navigator, last;
-  if (!script || nav.globalPrivacyControl) return;
+  if (!script || window.usageLog) return;
   var api = new URL("log/", script.src).href;
 
   function send(path, referer) {
+    if (nav.globalPrivacyControl) return;
     try {
       var body = JSON.stringify({ date: new Date().toISOString(), path: path.slice(0, 4096), referer: referer });
       // Both outlive the page.

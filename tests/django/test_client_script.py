@@ -147,6 +147,25 @@ def test_the_same_address_again_is_no_further_page(usage: ClickHouse, page: Page
     assert sorted(activities(usage)) == ["/app/end", "/app/start"]
 
 
+def test_a_script_that_is_loaded_twice_tells_of_each_page_once(usage: ClickHouse, page: Page) -> None:
+    page.goto("/app/start")
+    page.add_script_tag(url="/usage/client.js")
+    page.evaluate("history.pushState({}, '', '/app/list')")
+    step(usage, page, "usageLog('/app/end')", 3)
+
+    assert sorted(activities(usage)) == ["/app/end", "/app/list", "/app/start"]
+
+
+def test_a_page_that_comes_back_from_the_browsers_cache_is_viewed_again(
+    usage: ClickHouse, page: Page
+) -> None:
+    page.goto("/app/start")
+    step(usage, page, "0", 1)
+    step(usage, page, "dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))", 2)
+
+    assert activities(usage) == ["/app/start", "/app/start"]
+
+
 def test_a_page_that_is_left_at_once_is_stored_all_the_same(usage: ClickHouse, page: Page) -> None:
     page.goto("/app/start")
     page.evaluate("addEventListener('pagehide', () => usageLog('/app/left'))")
@@ -185,7 +204,7 @@ def test_a_browser_with_global_privacy_control_sends_nothing(
     page.on("request", lambda request: calls.append(request.url.rpartition("/usage/")[2]))
 
     page.goto("/app/start")
-    page.evaluate("history.pushState({}, '', '/app/list')")
+    page.evaluate("history.pushState({}, '', '/app/list'); usageLog('/app/step')")
 
     assert "client.js" in calls
     assert "log/" not in calls
