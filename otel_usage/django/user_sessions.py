@@ -62,7 +62,11 @@ def end_session(key: str, *, reason: str = "ended") -> bool:
         with _savepoint():
             return _end_by_name(key, reason)
     except Exception as error:  # of a database or cache that is down
-        logger.error("Could not end a session: %s", describe_error(error))
+        logger.error(
+            "Could not end a session: %s. If it is the table of live sessions that is missing, run: "
+            "manage.py migrate otel_usage",
+            describe_error(error),
+        )
         return False
 
 
