@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from django.test import Client
 
+from otel_usage.clickhouse import ClickHouse
 from tests.tracking import Tracking, clean_process
 
 
@@ -20,3 +21,10 @@ def tracking(monkeypatch: pytest.MonkeyPatch, site: None) -> Iterator[Tracking]:
 def client(site: None) -> Client:
     """A browser with cookies of its own."""
     return Client()
+
+
+@pytest.fixture
+def asking(usage: ClickHouse, site: None, monkeypatch: pytest.MonkeyPatch) -> ClickHouse:
+    """Let the site, which tracks nothing, ask the database of the test."""
+    monkeypatch.setenv("OTEL_USAGE_DSN", usage.dsn.masked)
+    return usage

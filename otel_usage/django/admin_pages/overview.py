@@ -12,10 +12,10 @@ from django.urls import URLPattern, path
 from otel_usage.django.admin_pages.cells import text_cell
 from otel_usage.django.admin_pages.chart import Chart, bar_chart
 from otel_usage.django.admin_pages.page import QUERY_SETTINGS, UsagePage, cure_of, utc_today
-from otel_usage.django.reading import usage_client
-from otel_usage.errors import OtelUsageError
+from otel_usage.django.reading import settings_in_force, usage_client
+from otel_usage.errors import FunnelError, OtelUsageError
+from otel_usage.reports.funnels import load_funnels
 from otel_usage.reports.series import PERIODS, UsageSeries, read_series
-from otel_usage.wiring import runtime
 
 _PERIOD_LABELS = {"7d": "Last 7 days", "4w": "Last 4 weeks"}
 _DEFAULT_PERIOD = "7d"
@@ -77,11 +77,17 @@ class OverviewPage(UsagePage):
 
 
 def _read(period: str, today: Any) -> UsageSeries:
-    active = runtime()
-    last_stages: dict[str, int] = {}
-    for (funnel, _), index in active.stage_index.items() if active is not None else ():
-        last_stages[funnel] = max(index, last_stages.get(funnel, 0))
-    return read_series(usage_client(), period, today=today, last_stages=last_stages, settings=QUERY_SETTINGS)
+    return read_series(
+        usage_client(), period, today=today, last_stages=_last_stages(), settings=QUERY_SETTINGS
+    )
+
+
+def _last_stages() -> dict[str, int]:
+    path = settings_in_force().funnels
+    try:
+        return {funnel.name: funnel.stages[-1].index for funnel in load_funnels(path)} if path else {}
+    except FunnelError:
+        return {}  # the app said so in its log when it started, and went on without funnels
 
 
 def _charts(series: UsageSeries) -> list[Chart]:
