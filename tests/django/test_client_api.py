@@ -220,7 +220,7 @@ def test_a_page_of_another_site_cannot_use_the_browser_of_a_user(
 
     assert response.status_code == 403
     assert json.loads(response.content)["detail"].startswith("Origin check failed")
-    assert tracking.events() == []
+    assert tracking.events("activity") == []
 
 
 def test_a_host_that_the_site_does_not_have_is_refused(tracking: Tracking, client: Client) -> None:
