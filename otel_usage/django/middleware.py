@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
@@ -242,7 +243,7 @@ class UsageMiddleware:
         if self._trackers is None or self._trackers[0] is not active:
             tracker = RequestTracker(
                 active,
-                django_settings.SECRET_KEY,
+                _secret_key(),
                 session_cookie=django_settings.SESSION_COOKIE_NAME,
                 scope=Scope(_with_static_url(active.settings)),
             )
@@ -300,6 +301,13 @@ def tracked_of(request: HttpRequest) -> TrackedRequest | None:
     """Return what is tracked of a request that is being served, None where that is not tracked by itself."""
     opened = _opened_of(request)
     return opened.tracked if opened is not None else None
+
+
+def _secret_key() -> str | None:
+    try:
+        return django_settings.SECRET_KEY
+    except ImproperlyConfigured:  # Django asks for one only where it needs one
+        return None
 
 
 def _with_static_url(settings: Settings) -> Settings:

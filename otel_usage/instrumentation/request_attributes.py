@@ -28,6 +28,12 @@ _CAPTURED_ADDRESSES = (
 """As contrib writes the headers that it was told to capture."""
 _OLD_NAMES_OF_URL = ("http.url", "http.target", "url.full")
 
+_KNOWN_METHODS = frozenset(
+    {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"}
+)
+_OTHER_METHOD = "_OTHER"
+"""What the conventions write for a method that they do not know."""
+
 _NOT_MODIFIED = 304
 
 PURPOSE = names.PROPERTY_PREFIX + "purpose"
@@ -147,13 +153,18 @@ class RequestDescription:
     def hide_what_others_wrote(self, span: Span, attributes: dict[str, AttributeValue]) -> None:
         """Overwrite the address and the URL that the framework's instrumentation put on the span in full.
 
+        A method that it found no name for stays as it wrote it.
+
         Args:
             span: the request's own span, which records.
             attributes: those of the request, to which the ones that hide others are added.
         """
-        if self._policy.keeps_everything and names.QUERY not in attributes:
+        is_known = attributes[names.METHOD] in _KNOWN_METHODS
+        if is_known and self._policy.keeps_everything and names.QUERY not in attributes:
             return
         present: Mapping[str, object] = getattr(span, "attributes", None) or {}
+        if present.get(names.METHOD) == _OTHER_METHOD:
+            attributes[names.METHOD] = _OTHER_METHOD
         if not self._policy.keeps_everything:
             attributes[names.PEER_ADDRESS] = attributes[names.CLIENT_ADDRESS]
             for name in _OLD_NAMES_OF_ADDRESS:

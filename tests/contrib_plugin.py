@@ -1,12 +1,13 @@
 """pytest plug-in for contrib's own tests: tracking is active in them, and nobody who reads a span sees it.
 
-Loaded with `-p tests.flask.contrib_plugin` into a process of its own. Contrib's tests compare whole dictionaries
+Loaded with `-p tests.contrib_plugin` into a process of its own, for the framework of `CONTRIB_FRAMEWORK`. Contrib's tests compare whole dictionaries
 of attributes, so the keys that we added, and nobody else has set, are taken out when a span is read. At the end
 the numbers of requests served and of requests annotated stand in the file of `CONTRIB_COUNTS`.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Mapping
@@ -14,12 +15,10 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-import flask
 from opentelemetry.sdk.trace import ReadableSpan, Span
 
 import otel_usage
 from otel_usage import wiring
-from otel_usage.flask import FlaskUsageInstrumentor
 from otel_usage.instrumentation import span_attributes, tracker
 from otel_usage.instrumentation.tracker import RequestTracker
 from tests.recording import RecordingExporter
@@ -30,16 +29,39 @@ annotated = 0
 _annotating: ContextVar[bool] = ContextVar("annotating", default=False)
 
 
-def count_requests() -> None:
-    """Count every request that a Flask app is asked, at the door."""
-    original = flask.Flask.full_dispatch_request
+def count_calls(owner: Any, name: str) -> None:
+    """Count every request that an app is asked, at the door."""
+    original = getattr(owner, name)
 
-    def full_dispatch_request(self: flask.Flask) -> flask.Response:
+    def count() -> None:
         global served
         served += 1
-        return original(self)
 
-    flask.Flask.full_dispatch_request = full_dispatch_request  # type: ignore[method-assign]
+    @functools.wraps(original)
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        count()
+        return original(*args, **kwargs)
+
+    setattr(owner, name, counted)
+
+
+def activate_in_flask() -> None:
+    import flask
+
+    from otel_usage.flask import FlaskUsageInstrumentor
+
+    count_calls(flask.Flask, "full_dispatch_request")
+    FlaskUsageInstrumentor().instrument()
+
+
+def activate_in_django() -> None:
+    from django.core.handlers.base import BaseHandler
+
+    from otel_usage.django import DjangoUsageInstrumentor
+
+    count_calls(BaseHandler, "get_response")
+    count_calls(BaseHandler, "get_response_async")
+    DjangoUsageInstrumentor().instrument()
 
 
 def count_annotations() -> None:
@@ -111,10 +133,9 @@ wiring._build_exporter = build_exporter
 otel_usage.configure(secret="of the tests", excluded_urls="^$")
 # At once, with a provider of our own: what we make ourselves is not in the way of contrib's expectations.
 assert wiring.runtime() is not None
-count_requests()
 count_annotations()
 hide_our_keys()
-FlaskUsageInstrumentor().instrument()
+activate_in_django() if os.environ["CONTRIB_FRAMEWORK"] == "django" else activate_in_flask()
 
 
 def pytest_sessionfinish() -> None:
