@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from otel_usage.demo.services import FUNNELS_FILE
 from otel_usage.demo.simulator import DEFAULT_SEED, plan_visitors
 from otel_usage.demo.stacks import DJANGO, DJANGO_ASGI, FLASK, Stack, find_stack
 from otel_usage.demo.truth import measure
-from otel_usage.reports.funnels import load_funnels
 
 
 @pytest.mark.parametrize(
@@ -46,11 +44,3 @@ def test_two_routes_of_the_plan_never_become_one() -> None:
     written = measure(visitors, write_route=DJANGO.route).requests_by_route
 
     assert sorted(written.values()) == sorted(planned.values())
-
-
-def test_every_route_of_a_funnel_stands_in_the_file_for_each_framework() -> None:
-    stages = [stage for funnel in load_funnels(FUNNELS_FILE) for stage in funnel.stages]
-
-    for stage in stages:
-        in_flask = [route for route in stage.routes if route.startswith("/")]
-        assert {*in_flask, *map(DJANGO.route, in_flask)} == set(stage.routes)
