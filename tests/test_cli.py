@@ -320,7 +320,7 @@ def test_every_report_is_printed_in_every_format(usage: ClickHouse, dsn: str, na
         usage,
         [
             build_event(event, at=now, stage_index=1, counter_name="n", counter_value=1, **shared)  # type: ignore[arg-type]
-            for event in ("request", "object_viewed", "counter", "stage_reached")
+            for event in ("request", "object_viewed", "counter", "stage_reached", "activity")
         ],
     )
 
