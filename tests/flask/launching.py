@@ -19,7 +19,7 @@ from tests.serving import wait_for
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 LAUNCHER = str(BIN / "opentelemetry-instrument")
-_FOREIGN_SETTINGS = ("OTEL_", "FLASK_", "GUNICORN_", "_OTEL_USAGE_")
+_FOREIGN_SETTINGS = ("OTEL_", "FLASK_", "DJANGO_", "GUNICORN_", "_OTEL_USAGE_")
 SENDERS = 4
 
 
@@ -41,12 +41,14 @@ class Launched:
         finally:
             connection.close()
 
-    def send(self, count: int, each: Callable[[int], None] = lambda number: None) -> list[tuple[int, bytes]]:
+    def send(
+        self, count: int, each: Callable[[int], None] = lambda number: None, path: str = "/item/{}"
+    ) -> list[tuple[int, bytes]]:
         """Send requests from a few threads, and return their answers; `each` is told the number of each request."""
 
         def one(number: int) -> tuple[int, bytes]:
             each(number)
-            return self.get(f"/item/{number}")
+            return self.get(path.format(number))
 
         with ThreadPoolExecutor(SENDERS) as senders:
             return list(senders.map(one, range(count)))
