@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote, urlsplit
 
+from otel_usage.importers.log_text import unescape
+from otel_usage.importers.logged_request import split_request_line
+
 MAX_LINE_BYTES = 65_536
 MAX_TARGET = 8_000
 """Characters; the shop's server takes request lines of 8,190 bytes."""
@@ -24,9 +27,6 @@ _LINE = re.compile(
     rf"([A-Za-z0-9._:%-]+) \S+ [^\"\[]*\[[^\]]*\] {_QUOTED} (?:\d{{3}}|-) (?:\d+|-) {_QUOTED} {_QUOTED}"
 )
 _METHOD = re.compile(r"[A-Z]{3,20}")
-_PROTOCOL = re.compile(r"HTTP/\d(?:\.\d)?")
-_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|.)")
-_ESCAPED = {"n": "\n", "r": "\r", "t": "\t", "v": "\v", "b": "\b"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 _KEPT_IN_TARGET = "!$%&'()*+,/:;=?@[]~|^`{}\"<>\\"
 
@@ -91,7 +91,7 @@ def parse_line(line: str) -> LoggedRequest | str:
     client, request_line, referrer, user_agent = found.groups()
     if ":" in client and _parse_address(client) is None:
         return "no address at the beginning"
-    method, target = _split_request_line(_unescape(request_line))
+    method, target = split_request_line(unescape(request_line))
     if not _METHOD.fullmatch(method):
         return "no HTTP request on the line"
     target = _to_target(target)
@@ -122,13 +122,6 @@ def _parse_address(text: str) -> str | None:
     return str(getattr(address, "ipv4_mapped", None) or address)
 
 
-def _split_request_line(text: str) -> tuple[str, str]:
-    """Return method and target; a target may have spaces in it, and HTTP/0.9 has no protocol at its end."""
-    method, _, rest = text.partition(" ")
-    target, separator, protocol = rest.rpartition(" ")
-    return (method, target) if separator and _PROTOCOL.fullmatch(protocol) else (method, rest)
-
-
 def _to_target(text: str) -> str:
     """Return path and query in the characters of a request line, empty when there is no path."""
     if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://", text):
@@ -144,15 +137,4 @@ def _to_target(text: str) -> str:
 
 def _to_header(text: str) -> str:
     """Return a logged header as it was sent; Apache writes a single dash for one that was not."""
-    return "" if text == "-" else _CONTROL.sub(" ", _unescape(text))[:MAX_HEADER].strip()
-
-
-def _unescape(text: str) -> str:
-    return _ESCAPE.sub(_unescaped, text) if "\\" in text else text
-
-
-def _unescaped(escape: re.Match[str]) -> str:
-    code = escape.group(1)
-    if len(code) == 3:
-        return chr(int(code[1:], 16))
-    return _ESCAPED.get(code, code)
+    return "" if text == "-" else _CONTROL.sub(" ", unescape(text))[:MAX_HEADER].strip()

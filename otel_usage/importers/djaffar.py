@@ -8,12 +8,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from otel_usage import attributes as names
-from otel_usage.client_api.page import read_page
+from otel_usage.client_api.page import Page, read_page
 from otel_usage.enrich import enrich
 from otel_usage.enrich.stages import StageMatcher
-from otel_usage.importers.chunk import Chunk
+from otel_usage.importers.chunk import Chunk, Refusal
 from otel_usage.importers.identity import build_event, row_id
-from otel_usage.importers.log_events import address_policy
+from otel_usage.importers.log_events import FILTERED, address_policy
 from otel_usage.importers.old_database import OldDatabase, key_of, raw
 from otel_usage.importers.old_rows import (
     ImportOptions,
@@ -26,6 +26,7 @@ from otel_usage.importers.old_rows import (
 )
 from otel_usage.instrumentation.address import parse_address
 from otel_usage.instrumentation.redaction import bounded, redact_url, secret_parameters
+from otel_usage.instrumentation.scope import Scope
 from otel_usage.model import AttributeValue
 from otel_usage.reports.funnels import load_funnels
 
@@ -67,6 +68,7 @@ class DjaffarActivities:
         self._site = site
         settings = options.settings
         self._policy = address_policy(settings)
+        self._scope = Scope(settings)
         self._secrets = secret_parameters(settings.form_name)
         self._matcher = StageMatcher(
             load_funnels(settings.funnels) if settings.funnels else (), ignores_users=settings.ignore_users
@@ -97,17 +99,21 @@ class DjaffarActivities:
         except RowRefused as error:
             made.refuse(str(error), row, event_id)
             return
-        event = enrich(build_event(names.ACTIVITY, event_id, time_ns, service, self._attributes(row)))
+        page = self._page(to_text(row["path"], 4 * names.MAX_TEXT))
+        if reason := self._scope.reason_to_filter_page(page.path):
+            made.refused.append(Refusal(FILTERED[reason], f"row {key_of(row)}"))
+            return
+        event = enrich(build_event(names.ACTIVITY, event_id, time_ns, service, self._attributes(row, page)))
         made.events.append(event)
         made.further.extend(self._matcher.stages_reached(event))
 
-    def _attributes(self, row: dict[str, Any]) -> dict[str, AttributeValue]:
+    def _attributes(self, row: dict[str, Any], page: Page) -> dict[str, AttributeValue]:
         kept = self._policy.apply(parse_address(to_text(row["ip_address"])) or "")
         attributes: dict[str, AttributeValue] = {
             names.EVENT_NAME: names.ACTIVITY,
             names.CLIENT_ADDRESS: kept.address,
             names.USER_AGENT: to_text(row["user_agent"], names.MAX_TEXT),
-            **self._page(to_text(row["path"], 4 * names.MAX_TEXT)),
+            **page.attributes(self._secrets),
         }
         if kept.hashed:
             attributes[names.CLIENT_ADDRESS_HASH] = kept.hashed
@@ -121,11 +127,11 @@ class DjaffarActivities:
             attributes[names.VISIT_KEY] = hashed_key(SYSTEM, str(row["secret_session_id"]))
         return attributes
 
-    def _page(self, path: str) -> dict[str, str]:
+    def _page(self, path: str) -> Page:
         page = read_page(path, self._site or _NO_SITE)
         if not self._site and page.url.startswith(_NO_SITE):
             page = page._replace(url=page.url.removeprefix(_NO_SITE), scheme="", host="")
-        return page.attributes(self._secrets)
+        return page
 
 
 def _label(column: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -23,10 +22,11 @@ from otel_usage.importers.logged_request import (
     OUT_OF_RANGE,
     LogFormat,
     LoggedRequest,
+    split_request_line,
 )
 from otel_usage.instrumentation.address import AddressPolicy, AddressResolver
 from otel_usage.instrumentation.redaction import bounded, redact_query, redact_url, secret_parameters
-from otel_usage.instrumentation.scope import UNKNOWN_PLACE, Scope
+from otel_usage.instrumentation.scope import Scope
 from otel_usage.model import Attributes, AttributeValue, Event, RequestFacts
 from otel_usage.reports.funnels import load_funnels
 from otel_usage.settings import Settings
@@ -34,12 +34,12 @@ from otel_usage.settings import Settings
 OUTSIDE_PERIOD = "outside of --since and --until"
 
 _METHOD = re.compile(r"[A-Za-z]{3,20}", re.ASCII)
-_PROTOCOL = re.compile(r"HTTP/\d(?:\.\d)?", re.ASCII)
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]{0,20}://", re.ASCII)
-_REASONS = {
+FILTERED = {
     "excluded_url": "a path that OTEL_USAGE_EXCLUDED_URLS excludes",
     "not_included_url": "a path that OTEL_USAGE_INCLUDED_URLS does not include",
 }
+"""What is said of a path that the settings leave out, by the scope's word for it."""
 _REFUSED_STATUSES = ("401", "403")
 _NOTHING = ("", "-")
 _REQUEST_FIELD = LoggedRequest._fields.index("request")
@@ -75,8 +75,7 @@ class LogEvents:
         self._takes_users = settings.basic_auth_users
         self._resolver = AddressResolver(settings.trusted_proxies)
         self._policy = address_policy(settings)
-        # A log knows paths, but no views.
-        self._scope = Scope(dataclasses.replace(settings, track="all", track_unmatched="true"))
+        self._scope = Scope(settings)
         self._secrets = secret_parameters(settings.form_name)
         self._funnels = load_funnels(settings.funnels) if settings.funnels else ()
         self._matcher = StageMatcher(self._funnels, ignores_users=settings.ignore_users)
@@ -170,13 +169,14 @@ class LogEvents:
     # The parts of a request. Each returns its attributes, or why there is no event.
 
     def _target(self, line: str) -> MadePart:
-        method, target = _split_request_line(self._clean(line))
+        method, target = split_request_line(self._clean(line))
         path, query = _split_target(target)
         if not path or not _METHOD.fullmatch(method):
             return NO_REQUEST
-        reason = self._scope.reason_to_filter(path, UNKNOWN_PLACE)
+        # A log knows paths, but no views.
+        reason = self._scope.reason_to_filter_page(path)
         if reason:
-            return _REASONS.get(reason, reason)
+            return FILTERED[reason]
         attributes: dict[str, AttributeValue] = {
             names.EVENT_NAME: names.REQUEST,
             names.METHOD: method,
@@ -273,13 +273,6 @@ def address_policy(settings: Settings) -> AddressPolicy:
 
 def _without_port(host: str) -> str:
     return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
-
-
-def _split_request_line(line: str) -> tuple[str, str]:
-    """Return method and target; a target may have spaces in it, and HTTP/0.9 has no protocol at its end."""
-    method, _, rest = line.partition(" ")
-    target, separator, protocol = rest.rpartition(" ")
-    return (method, target) if separator and _PROTOCOL.fullmatch(protocol) else (method, rest)
 
 
 def _split_target(target: str) -> tuple[str, str]:

@@ -61,7 +61,8 @@ class LogLines:
             if not others:
                 rest, is_passing_over = _longer(rest, first, is_passing_over)
                 continue
-            whole = rest + first
+            # The end of a line may lie on both sides of the end of a block.
+            whole = (rest + first).removesuffix(b"\r")
             lines.append(None if is_passing_over or len(whole) > MAX_LINE_BYTES else whole)
             last = others.pop()
             lines.extend(line if len(line) <= MAX_LINE_BYTES else None for line in others)
@@ -83,6 +84,7 @@ class LogLines:
 
 def _longer(rest: bytes, more: bytes, is_passing_over: bool) -> tuple[bytes, bool]:
     """Return the beginning of a line with what follows; nothing of one that has become too long."""
-    if is_passing_over or len(rest) + len(more) > MAX_LINE_BYTES:
+    # One more than a line may have: the last one may belong to its end.
+    if is_passing_over or len(rest) + len(more) > MAX_LINE_BYTES + 1:
         return b"", True
     return rest + more, False

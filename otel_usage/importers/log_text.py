@@ -67,8 +67,7 @@ class TextFormat:
 
     def clean(self, text: str) -> str:
         """Return a field as it was sent: without escapes, and as UTF-8 where its bytes are."""
-        if "\\" in text:
-            text = _ESCAPE.sub(_unescaped, text)
+        text = unescape(text)
         return text if text.isascii() else text.encode("latin-1", "replace").decode("utf-8", "replace")
 
     def is_complete(self, line: str) -> bool:
@@ -113,6 +112,11 @@ def _in_columns(
         "duration_ns": [0] * len(rows),
     }
     return ReadLines(numbers, [by_field.get(field, nothing) for field in LoggedRequest._fields], refused)
+
+
+def unescape(text: str) -> str:
+    """Return a field without the escapes of the log; a byte is one character still."""
+    return _ESCAPE.sub(_unescaped, text) if "\\" in text else text
 
 
 def _unescaped(escape: re.Match[str]) -> str:

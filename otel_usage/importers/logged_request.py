@@ -23,6 +23,7 @@ _MONTHS = {
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"], 1
     )
 }
+_PROTOCOL = re.compile(r"HTTP/\d(?:\.\d)?", re.ASCII)
 _LOG_TIME = re.compile(
     r"(\d{2})/([A-Z][a-z]{2})/(\d{4}):(\d{2}):(\d{2}):(\d{2}) ([+-])(\d{2})(\d{2})", re.ASCII
 )
@@ -126,3 +127,10 @@ def iso_time_ns(text: str) -> int | None:
     except (ValueError, OverflowError):
         return None
     return seconds * 10**9 + int((found[2] or "").ljust(9, "0"))
+
+
+def split_request_line(line: str) -> tuple[str, str]:
+    """Return method and target; a target may have spaces in it, and HTTP/0.9 has no protocol at its end."""
+    method, _, rest = line.partition(" ")
+    target, separator, protocol = rest.rpartition(" ")
+    return (method, target) if separator and _PROTOCOL.fullmatch(protocol) else (method, rest)

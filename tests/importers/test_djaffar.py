@@ -122,3 +122,15 @@ def test_more_rows_than_a_page_are_all_taken(usage: ClickHouse, old_url: str) ->
     run_import(usage, "djaffar", "--url", old_url)
 
     assert count(usage) == 45_001
+
+
+def test_pages_that_the_settings_exclude_are_refused(usage: ClickHouse, old_url: str) -> None:
+    write_activities(old_url, [activity(1, path="/static/a.html"), activity(2)], FIREFOX)
+
+    ran = run_import(usage, "djaffar", "--url", old_url)
+
+    assert ran.output.splitlines() == [
+        "djaffar_activity: 2 activities: 1 stored, 0 already there, 1 refused",
+        "  1 refused: a path that OTEL_USAGE_EXCLUDED_URLS excludes (row 1)",
+    ]
+    assert usage.query("SELECT count() FROM rejected_events").rows == [(0,)]
