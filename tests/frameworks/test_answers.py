@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from django.conf import settings
+from django.test import override_settings
+from opentelemetry.trace import SpanKind
 
 import otel_usage
 from otel_usage import attributes as names
+from otel_usage.django import DjangoUsageInstrumentor
+from otel_usage.flask import FlaskUsageInstrumentor
 from tests.frameworks.cases import ANSWERS, Case
-from tests.frameworks.shops import Shop, our_cookies, without_our_cookie
+from tests.frameworks.conftest import instrument_contrib
+from tests.frameworks.shops import DJANGO_URLS, DJANGO_WSGI, Shop, our_cookies, without_our_cookie
 from tests.tracking import Tracking, untracked
 
 # Django says so where a stream does not fit the server, and sends it all the same.
@@ -84,3 +90,44 @@ def test_stopped_a_shop_is_as_if_we_were_not_there(tracking: Tracking, shop: Sho
 
     assert our_cookies(response) == []
     assert response.data == b"False"
+
+
+@pytest.mark.parametrize("ours_first", [True, False], ids=["ours first", "contrib first"])
+def test_the_order_of_instrumenting_does_not_matter(tracking: Tracking, shop: Shop, ours_first: bool) -> None:
+    tracking.set_up_sdk()
+    tracking.configure()
+    steps: list[Callable[[], None]] = [instrument_ours, instrument_contrib]
+    for step in steps if ours_first else reversed(steps):
+        step()
+
+    shop.get("/item/7/")
+
+    (span,) = [span for span in tracking.spans() if span.kind is SpanKind.SERVER]
+    assert span.instrumentation_scope is not None
+    assert span.instrumentation_scope.name.startswith("opentelemetry.instrumentation.")
+    assert (span.attributes or {})[names.EVENT_NAME] == names.REQUEST
+    assert tracking.request().span_id.hex() == f"{span.context.span_id:016x}"
+
+
+def instrument_ours() -> None:
+    FlaskUsageInstrumentor().instrument()
+    DjangoUsageInstrumentor().instrument()
+
+
+@pytest.mark.parametrize("position", [0, 3])
+def test_contribs_middleware_may_stand_anywhere(
+    tracking: Tracking, monkeypatch: pytest.MonkeyPatch, django_site: None, position: int
+) -> None:
+    monkeypatch.setenv("OTEL_PYTHON_DJANGO_MIDDLEWARE_POSITION", str(position))
+    tracking.start()
+    instrument_contrib()
+
+    with override_settings(ROOT_URLCONF=DJANGO_URLS, MIDDLEWARE=list(settings.MIDDLEWARE)):
+        DJANGO_WSGI.get("/item/7/")
+        # Answered by Django's middleware, which may now stand in front of contrib's.
+        DJANGO_WSGI.get("/item/7")
+        DJANGO_WSGI.get("/", headers={"Host": "evil.example"})
+
+    statuses = [event.attributes[names.STATUS_CODE] for event in tracking.events("request")]
+    # Like contrib's own span, the event tells what is known where contrib stands.
+    assert statuses == [200, 404 if position else 301, 400]
