@@ -7,9 +7,10 @@ import statistics
 import tempfile
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import NamedTuple
 
 from otel_usage.clickhouse import ClickHouse, encode_native
 from otel_usage.importers.access_log import AccessLog, LogOptions
@@ -44,9 +45,9 @@ def run(*, quick: bool = False) -> list[Table]:
     ):
         for number in range(rounds):
             log = _write_log(Path(directory) / f"{number}.log", lines, number)
-            first.append(_import_rate(client, log, lines, stored=lines))
-            again.append(_import_rate(client, log, lines, stored=0))
-            prebuilt.append(_prebuilt_rate(client, _blocks(log), lines))
+            first.append(_import(client, log, lines, stored=lines))
+            again.append(_import(client, log, lines, stored=0))
+            prebuilt.append(_prebuilt(client, _blocks(log), lines))
     return [_table(lines, rounds, first, again, prebuilt)]
 
 
@@ -72,14 +73,27 @@ def _log(path: Path) -> AccessLog:
     return AccessLog(str(path), LogOptions(Settings(), "shop"))
 
 
-def _import_rate(client: ClickHouse, log: Path, lines: int, *, stored: int) -> float:
+class _Measured(NamedTuple):
+    """One round of one way."""
+
+    rate: float
+    """Lines per second."""
+    cpu_us: float
+    """What this process, without the server, worked for each line."""
+
+
+def _measured(lines: int, work: Callable[[], None]) -> _Measured:
+    start, cpu_start = time.perf_counter(), time.process_time()
+    work()
+    return _Measured(lines / (time.perf_counter() - start), (time.process_time() - cpu_start) / lines * 1e6)
+
+
+def _import(client: ClickHouse, log: Path, lines: int, *, stored: int) -> _Measured:
     tally = Tally(log.name, "lines")
-    start = time.perf_counter()
-    Import(EventStore(client)).run(_log(log).chunks(), tally)
-    seconds = time.perf_counter() - start
+    measured = _measured(lines, lambda: Import(EventStore(client)).run(_log(log).chunks(), tally))
     if (tally.read, tally.stored) != (lines, stored):
         raise RuntimeError(f"{tally.stored} of {tally.read} lines were stored, expected {stored} of {lines}")
-    return lines / seconds
+    return measured
 
 
 def _blocks(log: Path) -> list[bytes]:
@@ -89,23 +103,36 @@ def _blocks(log: Path) -> list[bytes]:
     ]
 
 
-def _prebuilt_rate(client: ClickHouse, blocks: Sequence[bytes], lines: int) -> float:
-    start = time.perf_counter()
-    for block in blocks:
-        client.insert_native("events", _NAMES, block, token=uuid.uuid4().hex)
-    return lines / (time.perf_counter() - start)
+def _prebuilt(client: ClickHouse, blocks: Sequence[bytes], lines: int) -> _Measured:
+    def insert() -> None:
+        for block in blocks:
+            client.insert_native("events", _NAMES, block, token=uuid.uuid4().hex)
+
+    return _measured(lines, insert)
 
 
 def _table(
-    lines: int, rounds: int, first: Sequence[float], again: Sequence[float], prebuilt: Sequence[float]
+    lines: int,
+    rounds: int,
+    first: Sequence[_Measured],
+    again: Sequence[_Measured],
+    prebuilt: Sequence[_Measured],
 ) -> Table:
-    def row(name: str, rates: Sequence[float]) -> tuple[str, ...]:
-        ratios = [rate / other for rate, other in zip(rates, prebuilt, strict=True)]
-        return name, f"{statistics.median(rates):,.0f}", f"{statistics.median(ratios):.0%}", spread(rates)
+    def row(name: str, measured: Sequence[_Measured]) -> tuple[str, ...]:
+        rates = [one.rate for one in measured]
+        ratios = [one.rate / other.rate for one, other in zip(measured, prebuilt, strict=True)]
+        cpu_us = statistics.median(one.cpu_us for one in measured)
+        return (
+            name,
+            f"{statistics.median(rates):,.0f}",
+            f"{statistics.median(ratios):.0%}",
+            spread(rates),
+            f"{cpu_us:.1f}",
+        )
 
     return Table(
         "Import of an access log",
-        ("way", "lines/s", "ratio", "spread"),
+        ("way", "lines/s", "ratio", "spread", "CPU of the client, µs per line"),
         (
             row("import access-log, combined", first),
             row("the same log again", again),
