@@ -30,7 +30,7 @@ class CounterPlace(NamedTuple):
             parts = json.loads(text)
         except (ValueError, RecursionError):
             parts = None
-        if not isinstance(parts, list) or len(parts) != 3 or not all(isinstance(part, str) for part in parts):
+        if not isinstance(parts, list) or len(parts) != 3 or not all(map(_is_text, parts)):
             raise ValueError(
                 f"{text[:50]!r} is no place of a counter, expected one from a link of this list"
             ) from None
@@ -38,6 +38,11 @@ class CounterPlace(NamedTuple):
 
     def __str__(self) -> str:
         return json.dumps(self, separators=(",", ":"))
+
+
+def _is_text(part: object) -> bool:
+    # JSON may hold half of a character, which no database takes.
+    return isinstance(part, str) and part.encode("utf-8", "ignore").decode() == part and "\0" not in part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

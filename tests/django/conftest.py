@@ -24,7 +24,7 @@ def client(site: None) -> Client:
 
 
 @pytest.fixture
-def asking(usage: ClickHouse, site: None, monkeypatch: pytest.MonkeyPatch) -> ClickHouse:
-    """Let the site, which tracks nothing, ask the database of the test."""
+def asking(usage: ClickHouse, tracking: Tracking, monkeypatch: pytest.MonkeyPatch) -> ClickHouse:
+    """Let a site that tracks nothing ask the database of the test."""
     monkeypatch.setenv("OTEL_USAGE_DSN", usage.dsn.masked)
     return usage

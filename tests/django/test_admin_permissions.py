@@ -112,7 +112,7 @@ def test_no_page_writes_to_clickhouse(client: Client, usage: ClickHouse, address
     assert client.get(address).status_code == 200
 
     assert usage.query(sql).rows == before
-    assert dict((name, rows) for name, _, rows in before)["events"] == 2
+    assert {name: rows for name, _, rows in before}["events"] == 2
 
 
 def test_the_migrations_know_every_model() -> None:

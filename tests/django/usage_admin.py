@@ -28,7 +28,7 @@ PAGES = (OBJECTS, SESSIONS, COUNTERS, ACTIVITIES, OVERVIEW)
 
 def sign_in(client: Client, *permissions: str, is_superuser: bool = False, is_staff: bool = True) -> Any:
     """Sign somebody in who has these permissions of ours, such as `view_overview`, and return the user."""
-    user = get_user_model()._default_manager.create(
+    user: Any = get_user_model()._default_manager.create(
         username="staff", is_staff=is_staff, is_superuser=is_superuser
     )
     of_ours = apps.get_model("auth", "Permission")._default_manager.filter(
