@@ -16,9 +16,11 @@ from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.db.models import Model
 
+from otel_usage import attributes as names
 from otel_usage.django.reading import usage_client
 from otel_usage.instrumentation.api import object_type_of
 from otel_usage.reports import ReportParameters, load_sql, run_report
+from otel_usage.reports.event_page import EventFilter, ListedEvent, Place, read_event_page
 
 PAGE_SIZE = 100
 
@@ -118,17 +120,20 @@ def views_of(
     Raises:
         ValueError: `after` is none that a page gave.
     """
-    time_ns, event_id = _read_place(after)
-    parameters = {
-        **_choice(model, user, since, until),
-        "object_id": "" if object_id is None else str(object_id),
-        "before_ns": time_ns,
-        "before_id": event_id or "f" * 48,
-        "limit": limit + 1,
-    }
-    rows = usage_client().query(load_sql("object_views"), parameters).rows
-    places = [(time_ns, event_id) for time_ns, event_id, *_ in rows]
-    return _page([_to_view(row) for row in rows], places, limit)
+    wanted = EventFilter(
+        event_names=(names.OBJECT_VIEWED,),
+        since=since or _EPOCH,
+        until=until or _END,
+        object_type=object_type_of(model),
+        object_id="" if object_id is None else str(object_id),
+        user_id="" if user is None else _user_id(user),
+    )
+    try:
+        before = Place.parse(after) if after else None
+    except ValueError:
+        raise _not_a_place(after) from None
+    page = read_event_page(usage_client(), wanted, size=limit, before=before)
+    return Page([_to_view(event) for event in page.events], str(page.older) if page.older else "")
 
 
 def objects_viewed(
@@ -311,23 +316,26 @@ def _read_place(after: str) -> tuple[int, str]:
     if not after:
         return _LAST_NS, ""
     if not (dash and time_ns.isdecimal() and len(time_ns) <= len(str(_LAST_NS))):
-        raise ValueError(f"after={after[:100]!r}, expected what the page before has as its `after`")
+        raise _not_a_place(after)
     return min(int(time_ns), _LAST_NS), id_
 
 
-def _to_view(row: tuple[Any, ...]) -> ObjectViewed:
-    time_ns, event_id, service, type_, id_, user, visit, address, agent, is_bot, path, referrer = row
+def _not_a_place(after: str) -> ValueError:
+    return ValueError(f"after={after[:100]!r}, expected what the page before has as its `after`")
+
+
+def _to_view(event: ListedEvent) -> ObjectViewed:
     return ObjectViewed(
-        timestamp=_EPOCH + timedelta(microseconds=time_ns // 1000),
-        object_type=type_,
-        object_id=id_,
-        user_id=user,
-        visit_key=visit,
-        ip_address=address or None,
-        user_agent=agent,
-        path=path,
-        referrer=referrer,
-        is_bot=bool(is_bot),
-        service_name=service,
-        event_id=event_id,
+        timestamp=_EPOCH + timedelta(microseconds=event.time_ns // 1000),
+        object_type=event.object_type,
+        object_id=event.object_id,
+        user_id=event.user_id,
+        visit_key=event.visit_key,
+        ip_address=event.client_address or None,
+        user_agent=event.user_agent,
+        path=event.path,
+        referrer=event.referrer,
+        is_bot=bool(event.is_bot),
+        service_name=event.service_name,
+        event_id=event.event_id,
     )
