@@ -1,4 +1,4 @@
-"""One variant of the request benchmark, in a process of its own: a Flask app, timed requests, JSON on stdout."""
+"""One variant of the request benchmark, in a process of its own: a small app, timed requests, JSON on stdout."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +34,7 @@ from otel_usage.wiring import configure
 from tests.benchmarks.measure import quantile
 
 BROWSER = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"
+HEADERS = {"User-Agent": BROWSER, "Accept-Language": "de-CH,de;q=0.9,en;q=0.8", "Accept": "text/html"}
 WARM_UP = 500
 
 
@@ -48,6 +49,8 @@ class Variant:
     """Empty without otel_usage; `discard` throws batches away, anything else is a DSN."""
     request: str = "plain"
     """`plain`, `returning` (sends the cookies back), `proxy` (behind one), `query`."""
+    framework: str = "flask"
+    """`flask`, `django` (WSGI) or `django asgi`."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """Further settings of otel_usage; `{directory}` in a value stands for an empty directory."""
 
@@ -78,10 +81,22 @@ class DiscardingExporter:
         pass
 
 
-def build_client(variant: Variant) -> FlaskClient:
-    """Return a client of a small app, instrumented the way the launcher does it."""
+def build_request(variant: Variant) -> Callable[[], object]:
+    """Return what sends one request to a small app, instrumented the way the launcher does it."""
     if variant.ratio is not None:
         set_up_sdk(variant)
+    if variant.framework != "flask":
+        from tests.benchmarks.django_site import build_django_request
+
+        environ = _environ_of(variant.request, {})
+        return build_django_request(environ, variant.contrib, bool(variant.usage), variant.framework)
+    client = build_client(variant)
+    environ = build_environ(client, variant.request)
+    return lambda: client.open(environ)
+
+
+def build_client(variant: Variant) -> FlaskClient:
+    """Return a client of the app in Flask."""
     if variant.contrib:
         FlaskInstrumentor().instrument()
     if variant.usage:
@@ -132,7 +147,14 @@ def _exporter(usage: str) -> EventExporter:
 
 def build_environ(client: FlaskClient, request: str) -> dict[str, Any]:
     """Return the WSGI environment of the request, made once: building it is not what is measured."""
-    headers = {"User-Agent": BROWSER, "Accept-Language": "de-CH,de;q=0.9,en;q=0.8", "Accept": "text/html"}
+    more = {}
+    if request == "returning":
+        more["Cookie"] = "; ".join(["theme=dark", *_fresh_cookies(client, HEADERS)])
+    return _environ_of(request, more)
+
+
+def _environ_of(request: str, more: Mapping[str, str]) -> dict[str, Any]:
+    headers = {**HEADERS, **more}
     path, peer = "/item/7", "203.0.113.7"
     if request == "proxy":
         peer, headers["X-Forwarded-For"] = "10.0.0.9", "198.51.100.4, 10.0.0.8"
@@ -140,8 +162,6 @@ def build_environ(client: FlaskClient, request: str) -> dict[str, Any]:
     if request == "query":
         path += "?utm_source=news&utm_campaign=spring&page=2"
         headers["Referer"] = "https://search.example.org/find?q=shoes"
-    if request == "returning":
-        headers["Cookie"] = "; ".join(["theme=dark", *_fresh_cookies(client, headers)])
     return EnvironBuilder(path, headers=Headers(headers), environ_base={"REMOTE_ADDR": peer}).get_environ()
 
 
@@ -163,16 +183,15 @@ def _without_collector() -> Iterator[None]:
 
 def measure(variant: Variant, requests: int) -> dict[str, float]:
     """Return `p50_us`, `p99_us` and `cpu_us` per request, the last with all threads."""
-    client = build_client(variant)
-    environ = build_environ(client, variant.request)
+    ask = build_request(variant)
     durations = []
     for _ in range(WARM_UP):
-        client.open(environ).close()
+        ask()
     with _without_collector():
         cpu = time.process_time_ns()
         for _ in range(requests):
             start = time.perf_counter_ns()
-            client.open(environ)
+            ask()
             durations.append(time.perf_counter_ns() - start)
         cpu = time.process_time_ns() - cpu
     durations.sort()

@@ -56,6 +56,18 @@ VARIANTS: Mapping[str, tuple[Variant, str]] = {
         "contrib + BSP, request with cookie",
     ),
     "otel_usage + SDK + BSP without contrib": (dataclasses.replace(USAGE, contrib=False), "bare Flask"),
+    "contrib + BSP, Django": (dataclasses.replace(CONTRIB, framework="django"), ""),
+    "+ otel_usage, Django": (dataclasses.replace(USAGE, framework="django"), "contrib + BSP, Django"),
+    "contrib + BSP, Django, ASGI": (dataclasses.replace(CONTRIB, framework="django asgi"), ""),
+    "+ otel_usage, Django, ASGI": (
+        dataclasses.replace(USAGE, framework="django asgi"),
+        "contrib + BSP, Django, ASGI",
+    ),
+    "bare Django, ASGI": (Variant(framework="django asgi"), ""),
+    "otel_usage + SDK + BSP, Django, ASGI, without contrib": (
+        dataclasses.replace(USAGE, framework="django asgi", contrib=False),
+        "bare Django, ASGI",
+    ),
 }
 """Name: the variant, and the one that it is compared with."""
 
@@ -97,7 +109,7 @@ def _table(results: Mapping[str, list[dict[str, float]]], rounds: int, requests:
         ("variant", "p50 µs", "× bare", "ours µs", "p99 µs", "CPU µs", "spread"),
         rows,
         (
-            f"Medians of {rounds} interleaved rounds, a fresh process each, {requests} requests with the Flask test client.",
+            f"Medians of {rounds} interleaved rounds, a fresh process each, {requests} requests; Flask with its test client, Django straight to its handler.",
             "`ours` is the median of the differences, round by round, to the same request without otel_usage (without contrib: to bare Flask).",
         ),
     )
