@@ -368,6 +368,7 @@ def test_a_server_that_is_killed_loses_and_doubles_nothing(tmp_path: Path) -> No
     client = connect(server.dsn)
     process = start_import(log, server.dsn)
     wait_for_events(client, 20_000, process)
+    client.close()
     server.process.kill()
     server.process.communicate()
 

@@ -80,6 +80,8 @@ def test_a_server_that_stays_away_is_given_up_with_what_to_do(tmp_path: Path) ->
     with pytest.raises(OtelUsageError, match="run the same command again, and it goes on from there"):
         store.store(rows_of([build_event()], "shop"))
 
+    client.close()
+
 
 def test_a_file_that_is_missing_is_named_after_those_that_were_taken(
     usage: ClickHouse, tmp_path: Path
