@@ -55,13 +55,17 @@ def events_table() -> str:
 
 def objects_table() -> str:
     """Return every table and view that the migrations create, as a Markdown table."""
-    rows = ["| name | is | what |", "| --- | --- | --- |"]
+    kinds: dict[str, str] = {}
+    meanings: dict[str, str] = {}
     for comment, statement in migrations():
-        created = re.match(r"CREATE ([A-Z ]+?) (?:IF NOT EXISTS )?([a-z_]+)", statement)
-        if created:
-            what = " ".join(comment.partition("\n\n")[0].split()).replace("|", "\\|")
-            rows.append(f"| `{created[2]}` | {created[1].lower()} | {what} |")
-    return "\n".join(rows)
+        what = " ".join(comment.partition("\n\n")[0].split()).replace("|", "\\|")
+        if created := re.match(r"CREATE ([A-Z ]+?) (?:IF NOT EXISTS )?([a-z_]+)", statement):
+            kinds[created[2]] = created[1].lower()
+            meanings[created[2]] = what
+        elif changed := re.match(r"ALTER TABLE ([a-z_]+) MODIFY QUERY", statement):
+            meanings[changed[1]] = what
+    rows = [f"| `{name}` | {kind} | {meanings[name]} |" for name, kind in kinds.items()]
+    return "\n".join(["| name | is | what |", "| --- | --- | --- |", *rows])
 
 
 def reports_list() -> str:

@@ -37,14 +37,42 @@ def test_robots_are_rows_of_their_own(usage: ClickHouse) -> None:
         assert rows == [(0, 1), (1, 2)], view
 
 
-@pytest.mark.parametrize(
-    "name", ["object_viewed", "stage_reached", "counter", "login", "activity", "anything"]
-)
+@pytest.mark.parametrize("name", ["object_viewed", "stage_reached", "counter", "login", "anything"])
 def test_only_requests_count_as_requests(usage: ClickHouse, name: str) -> None:
     insert_events(usage, [build_event(name, visit="v", visitor="w", object_type="a", funnel="f", stage="s")])
 
     for view in ("browsers_daily", "ips_daily", "pages_daily", "visits"):
         assert usage.query(f"SELECT * FROM {view}").rows == [], view
+
+
+def test_a_visit_of_pages_that_only_the_browser_knows_is_a_visit_without_requests(usage: ClickHouse) -> None:
+    insert_events(
+        usage,
+        [
+            build_event("activity", "2026-03-10T08:00:00", visit="v", visitor="w", path="/a", is_new=True),
+            build_event("activity", "2026-03-10T08:05:00", visit="v", visitor="w", path="/b"),
+        ],
+    )
+
+    visits = usage.query("SELECT requests, confirmed, entry_path, exit_path, browser FROM visits").rows
+    assert visits == [(0, 1, "/a", "/b", "Firefox")]
+    assert usage.query("SELECT requests, visits, visitors FROM browsers_daily").rows == [(0, 1, 1)]
+    assert usage.query("SELECT requests, visits FROM ips_daily").rows == [(0, 1)]
+    assert usage.query("SELECT * FROM pages_daily").rows == []
+
+
+def test_a_page_that_server_and_browser_tell_of_is_one_request_of_one_visit(usage: ClickHouse) -> None:
+    insert_events(
+        usage,
+        [
+            build_event(at="2026-03-10T08:00:00", visit="v", visitor="w", path="/a", is_new=True),
+            build_event("activity", "2026-03-10T08:00:01", visit="v", visitor="w", path="/a"),
+        ],
+    )
+
+    assert usage.query("SELECT requests, entry_path, exit_path FROM visits").rows == [(1, "/a", "/a")]
+    assert usage.query("SELECT requests, visits, visitors FROM browsers_daily").rows == [(1, 1, 1)]
+    assert usage.query("SELECT requests, visits FROM ips_daily").rows == [(1, 1)]
 
 
 def test_addresses_have_their_country_and_the_times_they_were_seen(usage: ClickHouse) -> None:

@@ -33,10 +33,10 @@ def test_every_file_in_the_folder_is_a_migration() -> None:
 
 @pytest.mark.parametrize("migration", MIGRATIONS)
 def test_a_migration_says_what_it_is_for_and_can_be_run_again(migration: Migration) -> None:
-    comment, _, statement = migration.sql.partition("\nCREATE ")
+    comment, statement = re.split(r"\n(?=CREATE |ALTER )", migration.sql, maxsplit=1)
 
     assert all(line.startswith("--") for line in comment.splitlines())
-    assert "IF NOT EXISTS" in statement.splitlines()[0]
+    assert re.match(r"CREATE [A-Z ]+ IF NOT EXISTS |ALTER TABLE \w+ MODIFY QUERY\n", statement)
 
 
 @pytest.mark.parametrize("migration", MIGRATIONS)

@@ -1,6 +1,6 @@
 -- One row per visit and service, whole: also when it went on over midnight.
 --
--- Columns  started, last_seen: its first and last request; user_id: the last one known, '' when never signed in;
+-- Columns  started, last_seen: its first and last request or activity; user_id: the last one known, '' when never signed in;
 --          client_address to campaign_source: of the first request; exit_path: of the last one;
 --          confirmed: 1 once its cookie came back; is_bot: 1 when any of its requests was a robot's
 CREATE VIEW IF NOT EXISTS visits AS
