@@ -305,9 +305,10 @@ def tracked_of(request: HttpRequest) -> TrackedRequest | None:
 
 def _secret_key() -> str | None:
     try:
-        return django_settings.SECRET_KEY
+        key: str = django_settings.SECRET_KEY
     except ImproperlyConfigured:  # Django asks for one only where it needs one
         return None
+    return key
 
 
 def _with_static_url(settings: Settings) -> Settings:

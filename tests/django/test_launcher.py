@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from otel_usage.clickhouse import ClickHouse
-from tests.flask.launching import ROOT, launched
+from tests.flask.launching import ROOT, free_port, launched
 from tests.serving import ServeProcess, wait_for
 
 REQUESTS = 40
@@ -130,3 +131,16 @@ def test_a_process_of_flask_alone_never_imports_django(option: str) -> None:
     assert done.returncode == 0, done.stderr
     assert "ERROR" not in done.stdout
     assert '"request"' in done.stdout
+
+
+def test_with_a_dead_clickhouse_pages_are_served_and_the_server_ends_in_bounded_time(tmp_path: Path) -> None:
+    environ = {**QUIET, **SETTINGS, "OTEL_USAGE_DSN": f"http://127.0.0.1:{free_port()}/otel_usage"}
+
+    with launched([*RUNSERVER, "--noreload"], environ, tmp_path / "log") as server:
+        answers = server.send(20, path=ITEM)
+        server.process.send_signal(signal.SIGTERM)
+        server.process.wait(10)
+
+    assert {status for status, _ in answers} == {200}
+    lost = "Shutting down with 20 usage events that could not be sent and are lost"
+    assert lost in (tmp_path / "log").read_text()
