@@ -86,8 +86,15 @@ class DjaffarActivities:
             .where(self._sessions.columns.session_id == self._table.columns.session_id)
             .scalar_subquery()
         )
+        earlier = self._table.alias("earlier")
+        has_earlier = sa.exists().where(
+            earlier.columns.session_id == self._table.columns.session_id,
+            earlier.columns.id < self._table.columns.id,
+        )
         query = sa.select(
-            *(raw(self._table.columns[name], _label(name)) for name in _COLUMNS), raw(agent, "user_agent")
+            *(raw(self._table.columns[name], _label(name)) for name in _COLUMNS),
+            raw(agent, "user_agent"),
+            sa.case((has_earlier, 0), else_=1).label("is_first"),
         )
         return chunks_of(self._database.pages(query, self._table), self._add, self._options.service)
 
@@ -125,6 +132,7 @@ class DjaffarActivities:
             attributes[names.USER_ID] = to_text(row["user_id"])
         if row["secret_session_id"]:
             attributes[names.VISIT_KEY] = hashed_key(SYSTEM, str(row["secret_session_id"]))
+            attributes[names.VISIT_IS_NEW] = bool(row["is_first"])
         return attributes
 
     def _page(self, path: str) -> Page:

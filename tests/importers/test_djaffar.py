@@ -48,6 +48,8 @@ def test_the_activities_of_a_session_are_one_visit_and_its_key_is_not_kept(
     ]
     assert rows(usage, "DISTINCT visit_key", "visit_key != ''") != [(KEY,)]
     assert KEY not in repr(usage.query("SELECT * FROM events").rows)
+    assert usage.query("SELECT count(), sum(confirmed) FROM visits").rows == [(1, 1)]
+    assert usage.query("SELECT sum(visits), sum(requests) FROM browsers_daily").rows == [(1, 0)]
 
 
 def test_activities_that_are_imported_twice_count_once(usage: ClickHouse, old_url: str) -> None:
