@@ -23,6 +23,10 @@ REPORTS = {
         Report("objects", "Views, visits and users by object"),
         Report("counters", "Sums of counters by object"),
         Report("funnel", "Visits that reached each stage in order, with the losses and the time between"),
+        Report(
+            "conversions",
+            "Visits that reached each stage in order, by the day on which they entered the funnel",
+        ),
         Report("events", "The latest events, newest first"),
     )
 }

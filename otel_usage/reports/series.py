@@ -1,7 +1,7 @@
 """Requests, visits and conversions day by day or week by week, as charts want them: no gap where nothing happened.
 
-The numbers are those of the reports `browsers`, `visits` and `funnel`, asked for each span, so that no metric is
-defined a second time.
+The numbers are those of the reports `browsers`, `visits` and `conversions`, so that no metric is defined a second
+time.
 """
 
 from __future__ import annotations
@@ -105,9 +105,6 @@ def read_series(
         rows = _ask(client, "browsers", parameters, settings)
         requests.append(sum(row["requests"] for row in rows))
         bot_requests.append(sum(row["bot_requests"] for row in rows))
-    # This report costs the most; a site without funnels pays for it once.
-    has_funnels = bool(_ask(client, "funnel", whole, settings))
-    stages = [_stages(client, parameters, settings) if has_funnels else {} for parameters in asked]
     return UsageSeries(
         period,
         unit,
@@ -116,7 +113,7 @@ def read_series(
         bot_requests,
         visits,
         bot_visits,
-        _conversions(stages, dict(last_stages or {})),
+        _conversions(_ask(client, "conversions", whole, settings), first, PERIODS[period], last_stages or {}),
     )
 
 
@@ -127,7 +124,6 @@ def _visits(
     period: Period,
     settings: Mapping[str, Any] | None,
 ) -> tuple[list[int], list[int]]:
-    # One question for all spans, because this report has a row for each day.
     visits, bot_visits = [0] * period.spans, [0] * period.spans
     for row in _ask(client, "visits", parameters, settings):
         span = (row["day"] - first).days // period.days
@@ -136,25 +132,20 @@ def _visits(
     return visits, bot_visits
 
 
-def _stages(
-    client: ClickHouse, parameters: ReportParameters, settings: Mapping[str, Any] | None
-) -> dict[tuple[str, int], int]:
-    rows = _ask(client, "funnel", parameters, settings)
-    return {(row["funnel"], row["stage_index"]): row["visits"] for row in rows}
-
-
 def _conversions(
-    stages: list[dict[tuple[str, int], int]], last_stages: dict[str, int]
+    rows: list[dict[str, Any]], first: date, period: Period, last_stages: Mapping[str, int]
 ) -> dict[str, Conversions]:
-    for span in stages:
-        for funnel, index in span:
-            last_stages[funnel] = max(index, last_stages.get(funnel, 0))
-    return {
-        funnel: Conversions(
-            [span.get((funnel, 1), 0) for span in stages], [span.get((funnel, last), 0) for span in stages]
-        )
-        for funnel, last in sorted(last_stages.items())
-    }
+    lasts = dict(last_stages)
+    for row in rows:
+        lasts[row["funnel"]] = max(row["stage_index"], lasts.get(row["funnel"], 0))
+    found = {funnel: Conversions([0] * period.spans, [0] * period.spans) for funnel in sorted(lasts)}
+    for row in rows:
+        span, counts = (row["day"] - first).days // period.days, found[row["funnel"]]
+        if row["stage_index"] == 1:
+            counts.entered[span] += row["visits"]
+        if row["stage_index"] == lasts[row["funnel"]]:
+            counts.converted[span] += row["visits"]
+    return found
 
 
 def _ask(
