@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import pytest
@@ -83,13 +84,14 @@ def answers(shop: Shop) -> list[Plain]:
     return [without_our_cookie(response) for response in (*responses, refused)]
 
 
+@functools.cache
 def bare_answers(shop: Shop) -> list[Plain]:
+    """Return what the shop answers without us; asked once, because it is always the same."""
     with untracked():
         instrument_contrib()
         return answers(shop)
 
 
-@pytest.mark.usefixtures("site")
 @pytest.mark.parametrize(
     ("owner", "name"),
     [*SHARED, *OF_FLASK, *OF_DJANGO],
@@ -121,7 +123,6 @@ class BrokenSampler(Sampler):
         return "broken"
 
 
-@pytest.mark.usefixtures("site")
 def test_a_tracer_that_breaks_never_changes_a_response(tracking: Tracking, shop: Shop) -> None:
     with untracked():
         expected = answers(shop)
@@ -131,7 +132,6 @@ def test_a_tracer_that_breaks_never_changes_a_response(tracking: Tracking, shop:
     assert answers(shop) == expected
 
 
-@pytest.mark.usefixtures("site")
 @pytest.mark.parametrize("error", [DeliveryError("down"), RejectedBatch("never"), RuntimeError("bug")])
 def test_an_exporter_that_refuses_never_changes_a_response(
     tracking: Tracking, shop: Shop, error: Exception
