@@ -221,3 +221,12 @@ def test_every_number_of_a_chart_is_there_as_text(client: Client, asking: ClickH
     for reference in re.findall(r'aria-(?:labelledby|describedby)="(chart[^"]*)"', page):
         assert f'id="{reference}"' in page
     assert "All: 2. Without robots: 1." in page
+
+
+def test_the_last_week_of_a_chart_ends_today(client: Client, asking: ClickHouse) -> None:
+    sign_in(client, "view_overview")
+    today = datetime.now(timezone.utc).date()
+
+    page = client.get(OVERVIEW, {"period": "4w"}).content.decode()
+
+    assert f"From {today - timedelta(days=27)} to {today}. All: 0." in page

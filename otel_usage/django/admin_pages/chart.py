@@ -45,6 +45,8 @@ class Chart:
     labels: tuple[str, str]
     """What a whole bar is, and what its darker part is."""
     bars: list[Bar]
+    last_day: str
+    """Of the last bar."""
     base: str
     """Where zero is."""
     scale: str
@@ -58,20 +60,27 @@ class Chart:
         if not self.bars:
             return "There is nothing to show."
         total, part = sum(bar.value for bar in self.bars), sum(bar.part for bar in self.bars)
-        return f"From {self.bars[0].label} to {self.bars[-1].label}. {self.labels[0]}: {total:,}. {self.labels[1]}: {part:,}."
+        return f"From {self.bars[0].label} to {self.last_day}. {self.labels[0]}: {total:,}. {self.labels[1]}: {part:,}."
 
 
 def bar_chart(
-    title: str, names: list[str], values: list[int], parts: list[int], *, labels: tuple[str, str]
+    title: str,
+    names: list[str],
+    values: list[int],
+    parts: list[int],
+    *,
+    labels: tuple[str, str],
+    last_day: str = "",
 ) -> Chart:
     """Return a chart of one bar for each name.
 
     Args:
         title: what it shows.
-        names: of the bars, from left to right.
+        names: of the bars, from left to right: the first day of each.
         values: the length of each bar; may be negative.
         parts: how much of each is drawn darker.
         labels: what a whole bar is, and what its darker part is.
+        last_day: the last day of the last bar; its first one by default.
     """
     highest = max((*values, *parts, 0))
     lowest = min((*values, *parts, 0))
@@ -92,7 +101,14 @@ def bar_chart(
             Bar(name, value, part, _length(x), _length(width), y, height, part_y, part_height, _length(x + width / 2), tick,
                 _length(float(y) - 5), number_above)
         )  # fmt: skip
-    return Chart(title, labels, bars, _length(base), f"{highest:,}" if len(names) > _MOST_TICKS else "")
+    return Chart(
+        title,
+        labels,
+        bars,
+        last_day or "".join(names[-1:]),
+        _length(base),
+        f"{highest:,}" if len(names) > _MOST_TICKS else "",
+    )
 
 
 def _span(value: int, base: float, scale: float) -> tuple[str, str]:

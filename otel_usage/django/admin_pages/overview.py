@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django import forms
@@ -92,22 +93,27 @@ def _last_stages() -> dict[str, int]:
 
 def _charts(series: UsageSeries) -> list[Chart]:
     starts = [start.isoformat() for start in series.starts]
-    people = ("All", "Without robots")
+    last_day = (series.starts[-1] + timedelta(days=PERIODS[series.period].days - 1)).isoformat()
 
-    def without(values: list[int], bots: list[int]) -> list[int]:
-        return [value - bot for value, bot in zip(values, bots, strict=True)]
+    def chart(what: str, values: list[int], parts: list[int], *labels: str) -> Chart:
+        title = f"{what} by {series.unit}"
+        return bar_chart(title, starts, values, parts, labels=(labels[0], labels[1]), last_day=last_day)
+
+    def counted(what: str, values: list[int], bots: list[int]) -> Chart:
+        people = [value - bot for value, bot in zip(values, bots, strict=True)]
+        return chart(what, values, people, "All", "Without robots")
 
     return [
-        bar_chart(f"Visits by {series.unit}", starts, series.visits, without(series.visits, series.bot_visits), labels=people),
-        bar_chart(f"Requests by {series.unit}", starts, series.requests, without(series.requests, series.bot_requests), labels=people),
+        counted("Visits", series.visits, series.bot_visits),
+        counted("Requests", series.requests, series.bot_requests),
         *(
-            bar_chart(
-                f"Conversions of {text_cell(funnel).text} by {series.unit}",
-                starts,
+            chart(
+                f"Conversions of {text_cell(funnel).text}",
                 counts.entered,
                 counts.converted,
-                labels=("Entered", "Converted"),
+                "Entered",
+                "Converted",
             )
             for funnel, counts in series.conversions.items()
         ),
-    ]  # fmt: skip
+    ]
