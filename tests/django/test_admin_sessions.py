@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
+from django.apps import apps
 from django.contrib.auth import get_user_model
+from django.db import connection
 from django.test import Client
 
 from otel_usage.clickhouse import ClickHouse
@@ -187,3 +189,20 @@ def test_more_sessions_than_a_page_holds_are_on_the_next(client: Client, asking:
     second = client.get(link(first, "Older")).content.decode()
 
     assert [len(cells(first)), len(cells(second))] == [50, 20]
+
+
+def test_before_the_migration_the_page_names_it(client: Client, asking: ClickHouse) -> None:
+    sign_in(client, is_superuser=True)
+    insert_events(asking, [event("login", properties={"session": "a" * 64})])
+    table = apps.get_model("otel_usage", "LiveSession")
+    with connection.schema_editor() as editor:
+        editor.delete_model(table)
+
+    try:
+        response = client.get(SESSIONS)
+    finally:
+        with connection.schema_editor() as editor:
+            editor.create_model(table)
+
+    assert response.status_code == 503
+    assert "run: manage.py migrate otel_usage" in response.content.decode()

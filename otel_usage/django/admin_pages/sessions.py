@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -18,6 +19,8 @@ from otel_usage.django.logins import BACKEND_PROPERTY, REASON_PROPERTY, SESSION_
 from otel_usage.django.models import LiveSession
 from otel_usage.django.session_keys import is_session_name
 from otel_usage.django.user_sessions import end_session
+from otel_usage.errors import SchemaError
+from otel_usage.log_throttle import describe_error
 from otel_usage.reports.event_page import ListedEvent
 
 _WHAT = {
@@ -123,7 +126,13 @@ def _live_sessions(events: list[ListedEvent]) -> frozenset[str]:
     if not named:
         return frozenset()
     live = LiveSession._default_manager.filter(name__in=named, ended=None)
-    return frozenset(live.values_list("name", flat=True))
+    try:
+        return frozenset(live.values_list("name", flat=True))
+    except DatabaseError as error:
+        raise SchemaError(
+            f"The table of live sessions cannot be read: {describe_error(error)}. If it is not there yet, run: "
+            "manage.py migrate otel_usage"
+        ) from error
 
 
 def _details_cell(event: ListedEvent) -> Cell:
