@@ -81,7 +81,7 @@ def dsn(usage: ClickHouse, serve: ServeProcess) -> str:
         pytest.param(["doctor", "--dsn", "postgres://x"], "The DSN cannot be used, expected http(s)://user:password@host:port/database or chdb:///path/database", id="DSN of the doctor"),
         pytest.param(["serve", "--data", ""], "Invalid value for '--data': is empty, expected a directory (see: otel-usage serve --help)", id="no directory"),
         pytest.param(["serve", "--http-port", "7", "--otlp-port", "7"], "--http-port and --otlp-port are both 7. Choose another port with --otlp-port", id="one port"),
-        pytest.param(["report", "ips", "--format", "xml"], "Invalid value for '--format': 'xml' is not one of 'table', 'json', 'csv'. (see: otel-usage report --help)", id="format"),
+        pytest.param(["report", "ips", "--format", "xml"], "Invalid value for '--format': 'xml' is not one of 'table', 'json', 'csv', 'tsv'. (see: otel-usage report --help)", id="format"),
         pytest.param(["report", "ips", "--dsn", "postgres://x"], "The DSN cannot be used, expected http(s)://user:password@host:port/database or chdb:///path/database", id="DSN"),
         pytest.param(["migrate", "--dsn", "http://localhost/a-b"], "The DSN names the database 'a-b', expected letters, digits and _ that do not begin with a digit", id="database"),
         pytest.param(["serve", "--http-port", "99999"], "Invalid value for '--http-port': '99999', expected a whole number from 0 to 65535 (see: otel-usage serve --help)", id="port"),

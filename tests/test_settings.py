@@ -112,6 +112,7 @@ DSN = "expected http(s)://user:password@host:port/database or chdb:///path/datab
             "OTEL_USAGE_COOKIE_SECURE is 'maybe', expected one of: auto, true, false",
         ),
         ("cookie_permanent", "no", "OTEL_USAGE_COOKIE_PERMANENT is 'no', expected true or false"),
+        ("one_session_per_user", "1x", "OTEL_USAGE_ONE_SESSION_PER_USER is '1x', expected true or false"),
         (
             "cookie_samesite",
             "Loose",
