@@ -108,8 +108,8 @@ class UsageMiddleware:
         if _IS_SEEN in request.__dict__:
             return
         opened = _Opened()
-        self._enter(opened, request)
         opened.start_ns = start_ns
+        self._enter(opened, request)
         self._leave(opened, request, response)
 
     @never_raises
@@ -118,7 +118,7 @@ class UsageMiddleware:
         tracker = opened.tracker = self._tracker()
         if tracker is None:
             return
-        opened.start_ns = time.time_ns()
+        opened.start_ns = opened.start_ns or time.time_ns()
         request.__dict__[_OPENED] = opened
         if not (tracker.needs_session or tracker.scope.needs_place):
             self._begin(opened, request, DjangoRequest(request) if tracker.needs_framework else None)
