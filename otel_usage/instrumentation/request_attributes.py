@@ -91,7 +91,6 @@ class RequestDescription:
             names.STATUS_CODE: answer.status_code,
             names.SCHEME: facts.scheme,
             names.HOST: bounded(facts.host, names.MAX_NAME),
-            names.PATH: bounded(facts.path, names.MAX_TEXT),
         }
         if tracked.state:
             attributes[names.VISIT_IS_NEW] = tracked.state.visit.is_new
@@ -136,6 +135,8 @@ class RequestDescription:
         attributes: dict[str, AttributeValue] = {
             names.CLIENT_ADDRESS: kept.address,
             names.USER_AGENT: bounded(facts.user_agent, names.MAX_TEXT),
+            # Where an object was viewed, or a button clicked, is the first thing that one asks.
+            names.PATH: bounded(facts.path, names.MAX_TEXT),
         }
         if kept.hashed:
             attributes[names.CLIENT_ADDRESS_HASH] = kept.hashed

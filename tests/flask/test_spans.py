@@ -135,6 +135,7 @@ def test_the_request_span_of_contrib_gets_the_same(tracking: Tracking) -> None:
 EVENTS_SHARE = {
     "client.address": "203.0.113.77",
     "user_agent.original": CHROME,
+    "url.path": "/item/7/a b",
 }
 
 
