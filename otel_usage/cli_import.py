@@ -29,6 +29,9 @@ _PROGRESS_SECONDS = 5.0
 
 LOG_FORMATS = ("vhost-combined", "combined", "common", "nginx-json", "caddy-json")
 
+_NAMELESS_SERVICE = "unknown_service"
+"""How the SDK's name begins for an app that has none."""
+
 service_option = click.option(
     "--service",
     callback=not_empty,
@@ -99,7 +102,14 @@ def _service_of_the_app() -> str:
     """Return the name that the SDK gives the service of an app with this environment."""
     from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 
-    return str(Resource.create().attributes[SERVICE_NAME])
+    name = str(Resource.create().attributes[SERVICE_NAME])
+    if name.startswith(_NAMELESS_SERVICE):
+        click.echo(
+            f"otel-usage: the events are of the service {name!r}, because neither --service nor OTEL_SERVICE_NAME says "
+            "whose they are; imported again under another name, they are other events",
+            err=True,
+        )
+    return name
 
 
 def _connect(dsn: str | None) -> ClickHouse:

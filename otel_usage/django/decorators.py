@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-import inspect
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, cast
 
-from asgiref.sync import iscoroutinefunction
+from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.db import router
 from django.db.models import Model
 from django.http import HttpRequest
@@ -15,10 +15,15 @@ from django.http.response import HttpResponseBase
 
 from otel_usage.django.signals import send_object_viewed
 from otel_usage.instrumentation.guard import report_error
+from otel_usage.log_throttle import LogThrottle
+
+logger = logging.getLogger(__name__)
 
 _View = TypeVar("_View", bound=Callable[..., Any])
 
 _NOT_MODIFIED = 304
+
+_misuse_log = LogThrottle()
 
 
 def object_viewed(
@@ -31,7 +36,8 @@ def object_viewed(
     instance that has its key, and loads the rest when a receiver asks for it.
 
     `@object_viewed(find)` calls `find(request, …)` with the view's own arguments, after the view; it returns the
-    object, or None when there is none. For an asynchronous view it may be asynchronous.
+    object, or None when there is none. For an asynchronous view it may be asynchronous; one that is not runs in
+    Django's thread for such code, and may ask the database.
 
     A view that has the object in its hands needs no decorator: `otel_usage.object_viewed(product)`.
 
@@ -83,15 +89,16 @@ def _marked(view: Callable[..., Any], find: Callable[..., object]) -> Callable[.
 
 
 def _marked_async(
-    view: Callable[..., Awaitable[Any]], find: Callable[..., object]
+    view: Callable[..., Awaitable[Any]], find: Callable[..., Any]
 ) -> Callable[..., Awaitable[Any]]:
+    find_async = find if iscoroutinefunction(find) else sync_to_async(find)
+
     @functools.wraps(view)
     async def marked(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         response = await view(request, *args, **kwargs)
         try:
             if _is_shown(response):
-                found = find(request, *args, **kwargs)
-                _send(await found if inspect.isawaitable(found) else found, request)
+                _send(await find_async(request, *args, **kwargs), request)
         except Exception as error:
             report_error(error)
         return response
@@ -111,13 +118,23 @@ def _is_shown(response: HttpResponseBase) -> bool:
 
 def _instance_by_key(
     model: type[Model], argument: str | None, request: HttpRequest, *args: Any, **kwargs: Any
-) -> Model:
+) -> Model | None:
     field = model._meta.pk
     if argument is not None:
         key = kwargs[argument]
     elif "pk" in kwargs or "id" in kwargs:
         key = kwargs["pk"] if "pk" in kwargs else kwargs["id"]
-    else:
+    elif len(args) + len(kwargs) == 1:
         (key,) = (*args, *kwargs.values())
+    else:
+        _misuse_log.log(
+            logger,
+            logging.ERROR,
+            "@object_viewed(%s) cannot tell which argument of its view is the key, and records nothing. Name it: "
+            "@object_viewed(%s, 'number')",
+            model.__name__,
+            model.__name__,
+        )
+        return None
     # As it comes from the database, with all but the key left for later.
     return model.from_db(router.db_for_read(model), [field.attname], [field.to_python(key)])

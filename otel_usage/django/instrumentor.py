@@ -8,6 +8,8 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Collection
+from enum import Enum
+from importlib.util import find_spec
 from pathlib import PurePath
 from typing import Any
 
@@ -29,6 +31,8 @@ _MANAGEMENT_PROGRAMS = ("manage.py", "django-admin")
 _loading = threading.RLock()
 _is_active = False
 _is_hooked = False
+_settings_trouble: _SettingsTrouble | None = None
+"""Why the settings could not be had when the process started; None where nothing was wrong by then."""
 
 
 class DjangoUsageInstrumentor(BaseInstrumentor):  # type: ignore[misc]
@@ -44,9 +48,11 @@ class DjangoUsageInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         return ("django >= 5.2",)
 
     def _instrument(self, **kwargs: Any) -> None:
-        global _is_active, _is_hooked
+        global _is_active, _is_hooked, _settings_trouble
         _is_active = True
-        if not os.environ.get(_SETTINGS_VARIABLE) and _is_management_command():
+        _settings_trouble = _find_settings_trouble() if _contrib_is_wanted() else None
+        if _settings_trouble is not None and _is_management_command():
+            # Django's commands fail before a handler is built, and name another cause.
             logger.error("%s", _settings_are_missing())
         if not _is_hooked:
             _is_hooked = True
@@ -103,7 +109,7 @@ class _SettingsWithOurs:
 def _with_our_middleware(settings: Any) -> Any:
     """Return the settings for the moment, or as they are where we cannot go in; never raises."""
     try:
-        if not hasattr(settings, "ROOT_URLCONF"):
+        if not hasattr(settings, "ROOT_URLCONF") and _contrib_is_wanted():
             logger.error("%s", _settings_are_missing())
         middleware = list(settings.MIDDLEWARE)
         if _OUR_MIDDLEWARE in middleware:
@@ -136,16 +142,55 @@ def _contrib_exclusion() -> Callable[[Any], bool]:
     return excludes
 
 
+def is_active() -> bool:
+    """Return whether the handlers that are built now are tracked."""
+    return _is_active
+
+
 def _is_management_command() -> bool:
     # Before the program runs, the launcher's `sys.argv` may still be empty.
     words = [*sys.argv[:1], *getattr(sys, "orig_argv", [])[:3]]
     return any(PurePath(word).name in _MANAGEMENT_PROGRAMS for word in words)
 
 
+def _contrib_is_wanted() -> bool:
+    disabled = os.environ.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "").split(",")
+    if {"*", "django"}.intersection(name.strip() for name in disabled):
+        return False
+    return find_spec("opentelemetry.instrumentation.django") is not None
+
+
+class _SettingsTrouble(Enum):
+    IS_UNSET = "is unset"
+    IS_NO_MODULE = "is no module"
+
+
+def _find_settings_trouble() -> _SettingsTrouble | None:
+    """Return why contrib, which reads the settings at the start, cannot have them; imports no more than it does."""
+    module = os.environ.get(_SETTINGS_VARIABLE)
+    if not module:
+        return _SettingsTrouble.IS_UNSET
+    try:
+        return None if find_spec(module) is not None else _SettingsTrouble.IS_NO_MODULE
+    except Exception:  # of a package of the site, or of a name that is none
+        return _SettingsTrouble.IS_NO_MODULE
+
+
 def _settings_are_missing() -> str:
     module = os.environ.get(_SETTINGS_VARIABLE) or "mysite.settings"
+    if _settings_trouble is _SettingsTrouble.IS_UNSET:
+        trouble = f"{_SETTINGS_VARIABLE} was not in the environment when the process started"
+        cure = f"Set it before the start: export {_SETTINGS_VARIABLE}={module}"
+    elif _settings_trouble is _SettingsTrouble.IS_NO_MODULE:
+        trouble = f"{_SETTINGS_VARIABLE} is {module!r}, which could not be found when the process started"
+        cure = (
+            "Start in the directory of the project, or put that into PYTHONPATH: gunicorn's --chdir and uvicorn's "
+            "--app-dir come too late"
+        )
+    else:
+        trouble = f"The settings {module!r} could not be loaded when the process started"
+        cure = f"To see why: python -c 'import {module}'"
     return (
-        f"{_SETTINGS_VARIABLE} was not in the environment when the process started, so the instrumentation of Django "
-        "(opentelemetry-instrumentation-django) gave Django empty settings, and every request will fail. "
-        f"Set it before the start: export {_SETTINGS_VARIABLE}={module}"
+        f"{trouble}, so the instrumentation of Django (opentelemetry-instrumentation-django) gave Django empty "
+        f"settings, and every request will fail. {cure}"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -98,6 +99,58 @@ def test_without_the_variable_of_the_settings_the_log_names_the_cure_once(
         pass  # some servers do not get as far as to listen
 
     assert log.read_text().count(CURE) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "cause", "cure"),
+    [
+        ("shop.setings", "is 'shop.setings', which could not be found", "put that into PYTHONPATH"),
+        ("broken_settings", "'broken_settings' could not be loaded", "python -c 'import broken_settings'"),
+    ],
+)
+def test_settings_that_cannot_be_had_are_told_apart_from_those_that_nobody_named(
+    serve: ServeProcess, usage: ClickHouse, tmp_path: Path, settings: str, cause: str, cure: str
+) -> None:
+    (tmp_path / "broken_settings.py").write_text("import a_package_that_is_not_there\n")
+    log = tmp_path / "log"
+    environ = environ_of(
+        serve, usage, DJANGO_SETTINGS_MODULE=settings, PYTHONPATH=f"{ROOT}{os.pathsep}{tmp_path}"
+    )
+
+    with launched([*GUNICORN, "-w", "1"], environ, log) as server:
+        server.get("/item/1/")
+
+    told = [line for line in log.read_text().splitlines() if "gave Django empty settings" in line]
+    assert len(told) == 1
+    assert cause in told[0]
+    assert cure in told[0]
+
+
+APP_WITHOUT_LAUNCHER = """
+import django
+from django.conf import settings
+settings.configure(
+    SECRET_KEY="s", ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, INSTALLED_APPS=["otel_usage.django"], MIDDLEWARE=[]
+)
+django.setup()
+urlpatterns = []
+from django.test import Client
+for _ in range(2):
+    assert Client().get("/").status_code == 404
+"""
+
+
+def test_the_app_without_the_launcher_says_once_that_requests_are_not_tracked(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", APP_WITHOUT_LAUNCHER],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stderr.count("requests and logins are not tracked in this process") == 1
 
 
 WITHOUT_DJANGO = """

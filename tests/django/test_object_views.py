@@ -16,9 +16,10 @@ from django.db import connection
 from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 
-from otel_usage.django import DjangoUsageInstrumentor, get_client_ip
+from otel_usage.django import DjangoUsageInstrumentor, decorators, get_client_ip
 from otel_usage.django.decorators import object_viewed
 from otel_usage.django.signals import object_viewed_signal, send_object_viewed
+from otel_usage.log_throttle import LogThrottle
 from otel_usage.model import Event
 from tests.tracking import Tracking
 
@@ -248,6 +249,15 @@ def test_the_object_may_be_found_by_an_asynchronous_function(tracking: Tracking)
     assert viewed(tracking) == [("shop.Product", str(product.pk))]
 
 
+def test_an_asynchronous_view_may_have_its_object_found_by_a_plain_function(tracking: Tracking) -> None:
+    tracking.start()
+    product = create("Product", name="Lamp")
+
+    asyncio.run(AsyncClient().get("/viewed/by-name-plainly/Lamp/"))
+
+    assert viewed(tracking) == [("shop.Product", str(product.pk))]
+
+
 def test_a_receiver_of_a_marked_view_gets_an_instance_that_loads_what_it_lacks(
     tracking: Tracking, client: Client
 ) -> None:
@@ -270,6 +280,17 @@ def test_a_key_that_cannot_be_found_breaks_no_page(tracking: Tracking, client: C
 
     assert client.get(f"/viewed/{path}/").status_code == 200
     assert viewed(tracking) == []
+
+
+def test_a_view_with_two_arguments_is_told_to_name_the_key(
+    tracking: Tracking, client: Client, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decorators, "_misuse_log", LogThrottle())
+    tracking.start()
+
+    client.get("/viewed/two/a/b/")
+
+    assert "@object_viewed(Product, 'number')" in caplog.text
 
 
 def test_wrong_use_of_the_decorator_is_said_at_once(site: None) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from urllib.parse import urlencode
 
+from django import VERSION
 from django.contrib.admin import ModelAdmin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
@@ -30,6 +31,9 @@ MAX_SECONDS = 10
 QUERY_SETTINGS: Mapping[str, Any] = {"max_execution_time": MAX_SECONDS}
 """A person waits for it, and a worker of the site waits with them."""
 _TOO_SLOW = 159
+
+_BREADCRUMBS_ARE_A_LIST = VERSION >= (6, 1)
+"""How the admin's own style sheet expects them."""
 
 
 class Table(NamedTuple):
@@ -134,6 +138,7 @@ class UsagePage(_ModelAdmin):
                 **self.admin_site.each_context(request),
                 "title": str(self.opts.verbose_name_plural).capitalize(),
                 "opts": self.opts,
+                "breadcrumbs_are_a_list": _BREADCRUMBS_ARE_A_LIST,
                 "about": self.about,
                 "page_url": self.url(),
                 **context,

@@ -57,6 +57,11 @@ def by_name(request: HttpRequest, name: str) -> HttpResponse:
     return HttpResponse("shown")
 
 
+@object_viewed(find_by_name)
+async def by_name_plainly(request: HttpRequest, name: str) -> HttpResponse:
+    return HttpResponse("shown")
+
+
 async def find_by_name_later(request: HttpRequest, name: str) -> Product | None:
     return await Product.objects.filter(name=name).afirst()
 
@@ -84,6 +89,7 @@ urlpatterns = [
     path("by-named-key/<str:language>/<str:reference>/", by_named_key),
     path("by-name/<str:name>/", by_name),
     path("by-name-later/<str:name>/", by_name_later),
+    path("by-name-plainly/<str:name>/", by_name_plainly),
     path("two/<str:a>/<str:b>/", with_two_arguments),
     path("list/", product_list),
 ]
