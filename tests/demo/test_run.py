@@ -24,7 +24,7 @@ from tests.serving import ServeProcess
 
 REAL_LOG = Path(__file__).parents[3] / "shared" / "data" / "apache-access.log"
 ADDRESSES = r"ClickHouse interface http://127\.0\.0\.1:(\d+), shop http://127\.0\.0\.1:(\d+)"
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 
 
 def run(options: DemoOptions) -> tuple[int, str]:
