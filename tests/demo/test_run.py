@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -140,6 +141,15 @@ def test_an_interrupted_demo_leaves_nothing_running(tmp_path: Path) -> None:
     assert "Stopped, with everything that was started." in demo.output()
 
 
+@pytest.fixture
+def _interrupts_are_heard() -> Iterator[None]:
+    # A shell lets what it starts in the background ignore them, and so would our children.
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
+@pytest.mark.usefixtures("_interrupts_are_heard")
 def test_a_kept_demo_runs_until_it_is_interrupted_and_leaves_its_data(tmp_path: Path) -> None:
     with start(tmp_path, "--keep", "--requests", "20") as demo:
         ports = demo.wait_for_line(ADDRESSES, timeout_seconds=START_SECONDS).groups()
