@@ -11,7 +11,7 @@ from otel_usage.django.admin_pages.cells import number_cell, text_cell
 from otel_usage.django.admin_pages.chart import Chart, bar_chart
 from otel_usage.django.admin_pages.filters import CounterFilterForm
 from otel_usage.django.admin_pages.links import change_url
-from otel_usage.django.admin_pages.page import PAGE_SIZE, QUERY_SETTINGS, BadRequest, Table, UsagePage
+from otel_usage.django.admin_pages.page import PAGE_SIZE, QUERY_SETTINGS, Table, UsagePage, places_beside
 from otel_usage.django.counters import counter_series
 from otel_usage.django.reading import usage_client
 from otel_usage.reports.counter_page import CounterFilter, CounterPage, CounterPlace, read_counter_page
@@ -64,9 +64,7 @@ class CountersPage(UsagePage):
         return {"table": table, "chart": self._chart(form)}
 
     def _read_page(self, request: HttpRequest, form: CounterFilterForm) -> CounterPage:
-        before, after = _place(request, "before"), _place(request, "after")
-        if before is not None and after is not None:
-            raise BadRequest("The address names both a page before and a page after a place, expected one")
+        before, after = places_beside(request, CounterPlace.parse)
         chosen = form.cleaned_data
         wanted = CounterFilter(
             first_day=form.first_day,
@@ -111,13 +109,3 @@ class CountersPage(UsagePage):
             [day.value for day in people],
             labels=("All", "Without robots"),
         )
-
-
-def _place(request: HttpRequest, name: str) -> CounterPlace | None:
-    text = request.GET.get(name, "")
-    if not text:
-        return None
-    try:
-        return CounterPlace.parse(text)
-    except ValueError as error:
-        raise BadRequest(str(error)) from None

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from otel_usage.django.admin_pages.cells import Cell, text_cell
 from otel_usage.django.admin_pages.filters import EventFilterForm
 from otel_usage.django.admin_pages.links import user_url
-from otel_usage.django.admin_pages.page import PAGE_SIZE, QUERY_SETTINGS, BadRequest, Table, UsagePage
+from otel_usage.django.admin_pages.page import PAGE_SIZE, QUERY_SETTINGS, Table, UsagePage, places_beside
 from otel_usage.django.reading import usage_client
 from otel_usage.reports.event_page import EventFilter, EventPage, ListedEvent, Place, read_event_page
 
@@ -54,9 +54,7 @@ class EventListPage(UsagePage):
 
     def read_page(self, request: HttpRequest, form: EventFilterForm) -> EventPage:
         """Ask ClickHouse for the page that the address names."""
-        before, after = _place(request, "before"), _place(request, "after")
-        if before is not None and after is not None:
-            raise BadRequest("The address names both a page before and a page after a place, expected one")
+        before, after = places_beside(request, Place.parse)
         return read_event_page(
             usage_client(),
             self.event_filter(form),
@@ -124,13 +122,3 @@ def agent_cell(event: ListedEvent) -> Cell:
 def page_cell(event: ListedEvent) -> Cell:
     """Return the path, with the query on demand."""
     return text_cell(event.path + (f"?{event.query}" if event.query else ""))
-
-
-def _place(request: HttpRequest, name: str) -> Place | None:
-    text = request.GET.get(name, "")
-    if not text:
-        return None
-    try:
-        return Place.parse(text)
-    except ValueError as error:
-        raise BadRequest(str(error)) from None

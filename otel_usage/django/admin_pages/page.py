@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 from urllib.parse import urlencode
 
 from django import VERSION
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     _ModelAdmin = ModelAdmin[Any]
 else:
     _ModelAdmin = ModelAdmin
+
+_Place = TypeVar("_Place")
 
 PAGE_SIZE = 50
 
@@ -54,6 +56,29 @@ class BadRequest(Exception):
     """The address asks for what cannot be; the text says so to a person."""
 
     text: str
+
+
+def places_beside(
+    request: HttpRequest, parse: Callable[[str], _Place]
+) -> tuple[_Place | None, _Place | None]:
+    """Return the places `before` and `after` in the address of a list, of which at most one is there.
+
+    Args:
+        request: for the list.
+        parse: reads a place, and raises ValueError with what a person can be told.
+
+    Raises:
+        BadRequest: one of them is no place, or both are there.
+    """
+    try:
+        before, after = (
+            parse(text) if (text := request.GET.get(name, "")) else None for name in ("before", "after")
+        )
+    except ValueError as error:
+        raise BadRequest(str(error)) from None
+    if before is not None and after is not None:
+        raise BadRequest("The address names both a page before and a page after a place, expected one")
+    return before, after
 
 
 class UsagePage(_ModelAdmin):
