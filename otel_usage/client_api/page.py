@@ -7,10 +7,10 @@ from typing import NamedTuple
 from urllib.parse import unquote, urljoin, urlsplit
 
 from otel_usage import attributes as names
+from otel_usage.enrich.stages import PAGE_FRAGMENT as PAGE_FRAGMENT
 from otel_usage.instrumentation.redaction import bounded, redact_query, redact_url
 
 PAGE_URL = names.PROPERTY_PREFIX + "url"
-PAGE_FRAGMENT = names.PROPERTY_PREFIX + "fragment"
 
 _SCHEMES = ("http", "https")
 

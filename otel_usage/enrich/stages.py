@@ -27,7 +27,8 @@ _INHERITED = (
     names.COUNTRY,
 )
 _FIRST_ERROR_STATUS = 400
-_FRAGMENT = names.PROPERTY_PREFIX + "fragment"
+PAGE_FRAGMENT = names.PROPERTY_PREFIX + "fragment"
+"""The part of a page's address behind its `#`, on activities."""
 
 
 class StageMatcher:
@@ -76,7 +77,7 @@ class StageMatcher:
             ]
         elif event.name == names.ACTIVITY:
             # A page that only the browser knows; a route that is kept in the fragment is a part of its path.
-            path, fragment = (str(event.attributes.get(key, "")) for key in (names.PATH, _FRAGMENT))
+            path, fragment = (str(event.attributes.get(key, "")) for key in (names.PATH, PAGE_FRAGMENT))
             matches = [
                 *self._by_path.get(path, ()),
                 *(self._by_path.get(f"{path}#{fragment}", ()) if fragment else ()),
