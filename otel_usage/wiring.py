@@ -25,6 +25,7 @@ from otel_usage.log_throttle import describe_error
 from otel_usage.pipeline.accounting import Accounting
 from otel_usage.pipeline.events import SCOPE_NAME
 from otel_usage.pipeline.exporters import EXPORTER_GROUP, EventExporter, unknown_exporter
+from otel_usage.pipeline.exporters.discard import DiscardExporter
 from otel_usage.pipeline.processor import SHUT_DOWN_SECONDS, UsageSpanProcessor
 from otel_usage.pipeline.rows import to_text
 from otel_usage.pipeline.sampler import wrap_sampler
@@ -92,6 +93,10 @@ class _Wiring:
         self.processor: UsageSpanProcessor | None = None
         self.accounting = Accounting()
         self.own_provider: TracerProvider | None = None
+        self.provider: trace.TracerProvider | None = None
+        """To which the processor is attached."""
+        self.closers: list[Callable[[float], object]] = []
+        """Of those who take events in this process, wherever the settings send them."""
         self.funnels: tuple[Funnel, ...] = ()
         self.make_visit_manager: Callable[[], BaseVisitManager] | None = None
         self.visit_managers: list[BaseVisitManager] = []
@@ -162,6 +167,24 @@ def select_exporter(name: str) -> None:
     _wiring.selected_exporter = name
 
 
+def take_events_in_process(close: Callable[[float], object]) -> None:
+    """Let events reach somebody inside the process, also where the settings send them nowhere.
+
+    Who it is, each event's `Companion` says.
+
+    Args:
+        close: called when the process ends, after the last event, with the seconds that are left.
+    """
+    with _wiring.lock:
+        _wiring.closers.append(close)
+        settings = _wiring.settings
+        if settings is None or _is_disabled(settings) or _wiring.processor is not None:
+            return
+        _make_processor(settings, DiscardExporter())
+        if _wiring.provider is not None:
+            _attach(_wiring.provider, settings)
+
+
 def _is_disabled(settings: Settings) -> bool:
     # The launcher builds providers and processors even when the SDK is switched off.
     return settings.disabled or os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
@@ -194,11 +217,11 @@ def shut_down() -> None:
     deadline = time.monotonic() + SHUT_DOWN_SECONDS
     if _wiring.processor is not None:
         _wiring.processor.shutdown()
-    for manager in _wiring.visit_managers:
+    for close in [*(manager.close for manager in _wiring.visit_managers), *_wiring.closers]:
         try:
-            manager.close(max(deadline - time.monotonic(), 0.5))
-        except Exception as error:  # of a manager that is not ours
-            logger.error("Could not close the visit manager: %s", describe_error(error))
+            close(max(deadline - time.monotonic(), 0.5))
+        except Exception as error:  # of a manager or a storage that is not ours
+            logger.error("Could not close what takes visits or events: %s", describe_error(error))
 
 
 def _prepare_processor(settings: Settings) -> None:
@@ -206,20 +229,14 @@ def _prepare_processor(settings: Settings) -> None:
         _wiring.funnels = load_funnels(settings.funnels) if settings.funnels else ()
     except OtelUsageError as error:
         logger.error("%s. Going on without funnels.", error)
-    try:
-        exporter = _build_exporter(settings)
-    except OtelUsageError as error:
-        logger.error("%s. Going on without storing usage events.", error)
-        return
-    except Exception as error:  # of an exporter that is not ours
-        logger.error(
-            "Could not make the exporter %r: %s. Going on without storing usage events.",
-            settings.exporter_name,
-            describe_error(error),
-        )
-        return
-    if exporter is None:
-        return
+    exporter = _build_exporter_or_log(settings)
+    if exporter is None and _wiring.closers:
+        exporter = DiscardExporter()
+    if exporter is not None:
+        _make_processor(settings, exporter)
+
+
+def _make_processor(settings: Settings, exporter: EventExporter) -> None:
     _wiring.processor = UsageSpanProcessor(
         exporter,
         funnels=_wiring.funnels,
@@ -229,6 +246,20 @@ def _prepare_processor(settings: Settings) -> None:
         batch_size=settings.batch_size,
         flush_interval_seconds=settings.flush_interval_seconds,
     )
+
+
+def _build_exporter_or_log(settings: Settings) -> EventExporter | None:
+    try:
+        return _build_exporter(settings)
+    except OtelUsageError as error:
+        logger.error("%s. Going on without storing usage events.", error)
+    except Exception as error:  # of an exporter that is not ours
+        logger.error(
+            "Could not make the exporter %r: %s. Going on without storing usage events.",
+            settings.exporter_name,
+            describe_error(error),
+        )
+    return None
 
 
 def _build_exporter(settings: Settings) -> EventExporter | None:
@@ -277,6 +308,7 @@ def _attach_to_global_provider() -> bool:
 
 
 def _attach(provider: trace.TracerProvider, settings: Settings) -> None:
+    _wiring.provider = provider
     if _wiring.processor is not None:
         sampler = getattr(provider, "sampler", None)
         if sampler is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import NamedTuple
 
@@ -11,6 +12,8 @@ from opentelemetry.trace import Span, SpanKind, Tracer
 
 from otel_usage import attributes as names
 from otel_usage.model import Attributes, AttributeValue, RequestFacts
+from otel_usage.pipeline.companion import NO_COMPANION, Companion
+from otel_usage.pipeline.processor import UsageSpanProcessor
 from otel_usage.pipeline.sampler import without_trace
 from otel_usage.visits.manager import BaseVisitManager, VisitState
 from otel_usage.visits.visit import Visit
@@ -35,6 +38,7 @@ class TrackedRequest:
     __slots__ = (
         "client_address",
         "collected",
+        "companion",
         "facts",
         "filter_reason",
         "ignores_stages",
@@ -44,6 +48,7 @@ class TrackedRequest:
         "is_untraced",
         "own_filter_reason",
         "plugin_attributes",
+        "processor",
         "set_cookie",
         "span",
         "start_ns",
@@ -81,6 +86,10 @@ class TrackedRequest:
         self.is_untraced = False
         """The app's user wants no trace of it, so the spans that we make must not show."""
         self.inherited: dict[str, AttributeValue] = {}
+        self.processor: UsageSpanProcessor | None = None
+        """Which takes companions of the spans that are made; None where there are none."""
+        self.companion = NO_COMPANION
+        """What travels with the request's own span, in memory only."""
         self.plugin_attributes: Attributes = {}
         """What plug-ins add to the request's own span."""
         self.span: Span | None = None
@@ -145,7 +154,18 @@ class TrackedRequest:
             event.timestamp_ns,
             {**self.inherited, **event.attributes},
             without_trace(parent) if self.is_untraced else parent,
+            on_start=self._attach_address if self.companion.client_address else None,
         )
+
+    def attach_companion(self, span: Span) -> None:
+        """Let what belongs to the request travel with its own span."""
+        # A span that is no event is never asked for what travels with it.
+        if self.processor is not None and self.companion is not NO_COMPANION and not self.own_filter_reason:
+            self.processor.attach(span, self.companion)
+
+    def _attach_address(self, span: Span) -> None:
+        if self.processor is not None:
+            self.processor.attach(span, Companion(self.companion.client_address))
 
 
 _current_request: ContextVar[TrackedRequest | None] = ContextVar("otel_usage_request", default=None)
@@ -167,11 +187,14 @@ def make_event_span(
     timestamp_ns: int,
     attributes: dict[str, AttributeValue],
     parent: Context | None = None,
+    on_start: Callable[[Span], None] | None = None,
 ) -> None:
-    """Make the zero-length span of an event."""
+    """Make the zero-length span of an event, and call `on_start` with it before it ends."""
     attributes[names.EVENT_NAME] = name
     # With the attributes at the start, because the sampler decides by them.
     span = tracer.start_span(
         name, context=parent, kind=SpanKind.INTERNAL, attributes=attributes, start_time=timestamp_ns
     )
+    if on_start is not None:
+        on_start(span)
     span.end(end_time=timestamp_ns)

@@ -29,6 +29,7 @@ from otel_usage.instrumentation.tracked import (
     set_current_request,
 )
 from otel_usage.model import AttributeValue, RequestFacts
+from otel_usage.pipeline.companion import Companion
 from otel_usage.pipeline.sampler import without_trace
 from otel_usage.visits.keys import SecretSource
 from otel_usage.visits.manager import FrameworkRequest, VisitRequest, VisitState
@@ -80,6 +81,10 @@ class RequestTracker:
         self.needs_session = self._visits is not None and self._visits.needs_session
         """Whether it is to be given the session above all, and no visit can be found without."""
         self._resolver = AddressResolver(settings.trusted_proxies)
+        # The worker looks up where an address is, and the span must not say the whole of it.
+        self._tells_address = (
+            runtime.processor is not None and runtime.processor.locates and settings.ip != "full"
+        )
         self._description = RequestDescription(
             AddressPolicy(settings.ip, secret),
             # Who has the ticket has the visit.
@@ -124,6 +129,9 @@ class RequestTracker:
                 set_cookie = self._take_back(facts, address, framework)
         state = self._visit_of(facts, address, framework)
         tracked = TrackedRequest(facts, start_ns, address, state, self.runtime.tracer, self._visits)
+        tracked.processor = self.runtime.processor
+        if self._tells_address:
+            tracked.companion = Companion(address)
         if set_cookie:
             tracked.set_cookie = set_cookie
         set_current_request(tracked)
@@ -195,6 +203,7 @@ class RequestTracker:
         else:
             self._description.hide_what_others_wrote(span, attributes)
             set_attributes(span, attributes)
+            tracked.attach_companion(span)
             tracked.span = span
         tracked.make_collected_spans()
 
@@ -269,4 +278,5 @@ class RequestTracker:
             start_time=tracked.start_ns,
         )
         tracked.span = span
+        tracked.attach_companion(span)
         span.end()

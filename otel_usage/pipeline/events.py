@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import MappingProxyType
-from typing import cast
+from typing import TypeAlias, cast
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
@@ -15,9 +15,13 @@ from otel_usage import attributes as names
 from otel_usage.enrich import enrich
 from otel_usage.enrich.stages import StageMatcher
 from otel_usage.enrich.user_agent import describe_user_agent
-from otel_usage.model import NO_SPAN, AttributeValue, Event
+from otel_usage.model import NO_SPAN, Attributes, AttributeValue, Event
+from otel_usage.pipeline.companion import NO_COMPANION, Companion
 from otel_usage.pipeline.rows import to_text
 from otel_usage.reports.funnels import Funnel
+
+Locate: TypeAlias = Callable[[str], Attributes]
+"""Returns the attributes that say where an address is, none when that is not known."""
 
 SCOPE_NAME = "otel_usage"
 """Instrumentation scope of the spans that we make."""
@@ -53,16 +57,23 @@ def to_event(span: ReadableSpan) -> Event:
 class EventMaker:
     """Turns a finished usage span into its enriched event and the stage events that follow from it."""
 
-    def __init__(self, funnels: Sequence[Funnel] = (), *, ignores_users: bool = False) -> None:
+    def __init__(
+        self, funnels: Sequence[Funnel] = (), *, ignores_users: bool = False, locate: Locate | None = None
+    ) -> None:
+        self._locate = locate
         self._matcher = StageMatcher(funnels, ignores_users=ignores_users)
 
     def prepare(self) -> None:
         """Load the tables that the steps of enrichment look into."""
         describe_user_agent("")
 
-    def __call__(self, span: ReadableSpan) -> list[Event]:
+    def __call__(self, span: ReadableSpan, companion: Companion = NO_COMPANION) -> list[Event]:
         """Return the event first, then one event per stage reached."""
         event = enrich(to_event(span))
+        if self._locate is not None:
+            address = companion.client_address or str(event.attributes.get(names.CLIENT_ADDRESS, ""))
+            if address:
+                event.attributes.update(self._locate(address))
         return [event, *self._matcher.stages_reached(event)]
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
 from otel_usage.log_throttle import LogThrottle, describe_error
 from otel_usage.pipeline.accounting import Accounting, AccountingSnapshot
-from otel_usage.pipeline.events import EventMaker, is_usage_span
+from otel_usage.pipeline.companion import Companion, Companions
+from otel_usage.pipeline.events import EventMaker, Locate, is_usage_span
 from otel_usage.pipeline.exporters import EventExporter
 from otel_usage.pipeline.worker import BatchWorker
 from otel_usage.reports.funnels import Funnel
@@ -35,6 +37,7 @@ class UsageSpanProcessor(SpanProcessor):
         queue_size: events that may wait; further ones are dropped and counted.
         batch_size: events of one batch.
         flush_interval_seconds: longest time that an event waits for its batch to fill.
+        locate: returns the attributes that say where an address is; called by the worker.
     """
 
     def __init__(
@@ -47,12 +50,16 @@ class UsageSpanProcessor(SpanProcessor):
         queue_size: int = 32768,
         batch_size: int = 5000,
         flush_interval_seconds: float = 1.0,
+        locate: Locate | None = None,
     ) -> None:
+        self.locates = locate is not None
+        """Whether it has a use for the address of a client, as it was before it was masked."""
+        self._companions = Companions()
         self._accounting = accounting or Accounting()
         self._error_log = LogThrottle()
         self._worker = BatchWorker(
             exporter,
-            EventMaker(funnels, ignores_users=ignores_users),
+            EventMaker(funnels, ignores_users=ignores_users, locate=locate),
             self._accounting,
             queue_size=queue_size,
             batch_size=batch_size,
@@ -66,9 +73,13 @@ class UsageSpanProcessor(SpanProcessor):
         """Queue the span if it is a usage event."""
         try:
             if is_usage_span(span):
-                self._worker.offer(span)
+                self._worker.offer(span, self._companions.take(span))
         except Exception as error:
             self._error_log.log(logger, logging.ERROR, "Lost a usage event: %s", describe_error(error))
+
+    def attach(self, span: trace.Span, companion: Companion) -> None:
+        """Let a companion travel with a usage span of this process that has not ended yet."""
+        self._companions.attach(span, companion)
 
     def accounting(self) -> AccountingSnapshot:
         """Return where the events of this process went."""

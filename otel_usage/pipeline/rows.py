@@ -110,6 +110,18 @@ def _text(key: str, limit: int = names.MAX_NAME) -> Reader:
     return read
 
 
+def _first_text(key: str, otherwise: str) -> Reader:
+    """Read a text that another attribute has where the first one is absent or empty."""
+    read_first, read_other = _text(key), _text(otherwise)
+
+    def read(rows: Rows) -> list[str]:
+        if otherwise not in rows.keys:
+            return read_first(rows)
+        return [first or other for first, other in zip(read_first(rows), read_other(rows), strict=True)]
+
+    return read
+
+
 def _are_clean(values: list[Any], limit: int) -> bool:
     """Return whether `to_text` would change none of the values; asks the whole column at once."""
     try:
@@ -317,6 +329,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("forwarded_for", "String", _text(names.FORWARDED_FOR, names.MAX_TEXT)),
     Column("has_authorization", "UInt8", _flag(names.HAS_AUTHORIZATION)),
     Column("country", "String", _text(names.COUNTRY)),
+    Column("region", "String", _first_text(names.REGION, names.REGION_NAME)),
+    Column("city", "String", _text(names.CITY)),
     Column("language", "String", _text(names.LANGUAGE)),
     Column("user_agent", "String", _text(names.USER_AGENT, names.MAX_TEXT)),
     Column("browser", "String", _text(names.BROWSER)),

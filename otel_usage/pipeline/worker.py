@@ -14,7 +14,7 @@ import time
 import uuid
 import weakref
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
@@ -23,6 +23,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from otel_usage.log_throttle import LogThrottle, describe_error
 from otel_usage.model import Event
 from otel_usage.pipeline.accounting import Accounting
+from otel_usage.pipeline.companion import NO_COMPANION, Companion
 from otel_usage.pipeline.events import EventMaker
 from otel_usage.pipeline.exporters import Batch, EventExporter
 from otel_usage.pipeline.sender import Sender
@@ -81,7 +82,7 @@ class BatchWorker:
         os.register_at_fork(after_in_child=lambda: (method := reset()) and method())
 
     def _reset(self) -> None:
-        self._queue: deque[ReadableSpan] = deque()
+        self._queue: deque[tuple[ReadableSpan, Companion]] = deque()
         self._start_lock = threading.Lock()
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -93,7 +94,7 @@ class BatchWorker:
         self._batch_prefix = uuid.uuid4().hex
         self._batch_number = 0
 
-    def offer(self, span: ReadableSpan) -> None:
+    def offer(self, span: ReadableSpan, companion: Companion = NO_COMPANION) -> None:
         """Take a finished span. Never blocks; a full queue drops the span and counts it."""
         if self._stopping.is_set():
             self._accounting.add_refused("shut_down")
@@ -108,7 +109,7 @@ class BatchWorker:
             )
             return
         self._accounting.add_waiting()
-        self._queue.append(span)
+        self._queue.append((span, companion))
         if self._thread is None:
             self._start()
         if len(self._queue) >= self._batch_size and not self._wake.is_set():
@@ -206,7 +207,7 @@ class BatchWorker:
             if len(self._queue) < self._batch_size and not (self._flush_waiters or self._stopping.is_set()):
                 return
 
-    def _take(self) -> list[ReadableSpan]:
+    def _take(self) -> list[tuple[ReadableSpan, Companion]]:
         # First the number, then the spans: flush() must never see neither.
         count = min(self._batch_size, len(self._queue))
         self._being_made = count
@@ -219,7 +220,7 @@ class BatchWorker:
             self._in_flight -= count
             self._progress.notify_all()
 
-    def _make_batch_or_lose_it(self, spans: Sequence[ReadableSpan]) -> Batch | None:
+    def _make_batch_or_lose_it(self, spans: Sequence[tuple[ReadableSpan, Companion]]) -> Batch | None:
         try:
             return self._make_batch(spans)
         except Exception as error:
@@ -231,12 +232,12 @@ class BatchWorker:
             )
             return None
 
-    def _make_batch(self, spans: Sequence[ReadableSpan]) -> Batch | None:
+    def _make_batch(self, spans: Sequence[tuple[ReadableSpan, Companion]]) -> Batch | None:
         """Return the spans as a frozen batch, None when no event is left of them."""
         events: list[Event] = []
-        for span in spans:
+        for span, companion in spans:
             try:
-                made = self._make_events(span)
+                made = self._make_events(span, companion)
             except Exception as error:
                 self._reject_malformed(1, "A usage event could not be made", error)
                 continue
@@ -245,8 +246,18 @@ class BatchWorker:
                 self._being_made += len(made) - 1
                 self._settle(1 - len(made))
             events.extend(made)
+            if companion.on_event is not None:
+                self._hand_over(made[0], companion.on_event)
         self._batch_number += 1
         return self._freeze(events, f"{self._batch_prefix}-{self._batch_number}") if events else None
+
+    def _hand_over(self, event: Event, on_event: Callable[[Event], None]) -> None:
+        try:
+            on_event(event)
+        except Exception as error:  # the event is stored all the same
+            self._failure_log.log(
+                logger, logging.ERROR, "A storage could not take a usage event: %s", describe_error(error)
+            )
 
     def _freeze(self, events: list[Event], token: str) -> Batch | None:
         """Return the batch, without the events that the exporter cannot write down; None when that is all of them."""
