@@ -24,6 +24,8 @@ _ATTRIBUTE_BY_COLUMN = {
     "os": names.OS,
     "device_type": names.DEVICE_TYPE,
     "country": names.COUNTRY,
+    "region": names.REGION,
+    "city": names.CITY,
     "method": names.METHOD,
     "path": names.PATH,
     "route": names.ROUTE,

@@ -43,14 +43,20 @@ def _first_statement_line(lines: list[str]) -> int:
 
 def events_table() -> str:
     """Return the columns of `events` as its migration declares them, as a Markdown table."""
-    rows = ["| column | type |", "| --- | --- |"]
+    types: dict[str, str] = {}
     for _, statement in migrations():
         if "EXISTS events\n" in statement:
-            for name, type_ in re.findall(
-                r"^    ([a-z_]+) +(\S.*?) (?:CODEC|ALIAS)", statement, re.MULTILINE
-            ):
-                rows.append(f"| `{name}` | `{type_}` |")
-    return "\n".join(rows)
+            types = dict(re.findall(r"^    ([a-z_]+) +(\S.*?) (?:CODEC|ALIAS)", statement, re.MULTILINE))
+        elif statement.startswith("ALTER TABLE events\n"):
+            added = re.findall(
+                r"ADD COLUMN IF NOT EXISTS ([a-z_]+) (\S+) .*AFTER ([a-z_]+)", statement
+            )
+            for name, type_, neighbour in added:
+                columns = list(types.items())
+                columns.insert(list(types).index(neighbour) + 1, (name, type_))
+                types = dict(columns)
+    rows = [f"| `{name}` | `{type_}` |" for name, type_ in types.items()]
+    return "\n".join(["| column | type |", "| --- | --- |", *rows])
 
 
 def objects_table() -> str:

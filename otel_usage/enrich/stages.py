@@ -25,6 +25,9 @@ _INHERITED = (
     names.SYNTHETIC_TYPE,
     names.BOT_NAME,
     names.COUNTRY,
+    names.REGION,
+    names.REGION_NAME,
+    names.CITY,
 )
 _FIRST_ERROR_STATUS = 400
 PAGE_FRAGMENT = names.PROPERTY_PREFIX + "fragment"
