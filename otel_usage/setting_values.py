@@ -18,7 +18,7 @@ COOKIE_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 COOKIE_DOMAIN = re.compile(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 COOKIE_PATH = re.compile(r"/[^;,\x00-\x20\x7f]*")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+")
-_DOTTED_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*[.:][^\W\d]\w*")
+DOTTED_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*[.:][^\W\d]\w*")
 
 
 def text(text: str) -> str:
@@ -133,14 +133,24 @@ def database(text: str) -> str:
 
 
 def endpoint(text: str) -> str:
-    try:
-        parts = urlsplit(text)
-        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        valid = False
-    if not valid:
+    if not _is_http(text):
         raise ValueError("expected an address such as http://localhost:4318")
     return text.rstrip("/")
+
+
+def url(text: str) -> str:
+    """Take an address as it is: a slash at its end may matter, and it may hold a key."""
+    if not _is_http(text) or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("expected an address such as https://geo.example.org/json/{ip}")
+    return text
+
+
+def _is_http(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def origins(text: str) -> tuple[str, ...]:
@@ -158,7 +168,7 @@ def dotted_path_or(*words: str) -> Callable[[str], str]:
     def parse(given: str) -> str:
         if given.lower() in words:
             return given.lower()
-        if not _DOTTED_PATH.fullmatch(given):
+        if not DOTTED_PATH.fullmatch(given):
             raise ValueError(expected)
         return given
 

@@ -202,6 +202,25 @@ class Settings:
         "A login ends all other sessions of the user. In Django; needs the app otel_usage.django.",
         read.boolean,
     )
+    geo_lookup: Any = _setting(
+        None,
+        "Who knows where an address is: a dotted path, by hand also a callable, that gets the address as text and "
+        "returns a mapping with country, region and city, or None.",
+        read.matching(read.DOTTED_PATH, "a dotted path such as shop.places.place_of"),
+        takes_objects=True,
+    )
+    geo_database: str | None = _setting(
+        None,
+        "Path of a MaxMind DB file in which country, region and city are looked up; needs the extra geo.",
+        read.text,
+    )
+    geo_endpoint: str | None = _setting(
+        None,
+        "HTTP address that answers in JSON where an address is, which takes the place of {ip} in it or is appended. "
+        "It is told the addresses of visitors.",
+        read.url,
+        secret=True,
+    )
     queue_size: int = _setting(
         32768, "Finished events that may wait in memory; further ones are dropped and counted.",
         read.whole_number(at_least=1, at_most=10_000_000),

@@ -14,6 +14,8 @@ NUMBER_OF_SECONDS = "expected a number of seconds above 0 and up to"
 PROXIES = "expected networks such as 10.0.0.0/8,::1 or the number of proxies in front of the app, up to 999"
 ADDRESS = "expected an address such as http://localhost:4318"
 DATABASE = "expected a URL of SQLAlchemy's such as postgresql+psycopg://user:password@host/database"
+PLACES = "expected a dotted path such as shop.places.place_of"
+GEO_ENDPOINT = "expected an address such as https://geo.example.org/json/{ip}"
 DSN = "expected http(s)://user:password@host:port/database or chdb:///path/database"
 
 
@@ -34,6 +36,10 @@ DSN = "expected http(s)://user:password@host:port/database or chdb:///path/datab
         ("ignore_users", "yes", "OTEL_USAGE_IGNORE_USERS is 'yes', expected true or false"),
         ("track", "some", "OTEL_USAGE_TRACK is 'some', expected one of: all, included"),
         ("track_unmatched", "no", "OTEL_USAGE_TRACK_UNMATCHED is 'no', expected one of: auto, true, false"),
+        ("geo_lookup", "places()", f"OTEL_USAGE_GEO_LOOKUP is 'places()', {PLACES}"),
+        ("geo_endpoint", "geo.example.org/{ip}", f"OTEL_USAGE_GEO_ENDPOINT is wrong, {GEO_ENDPOINT}"),
+        ("geo_endpoint", "http://h:99999/", f"OTEL_USAGE_GEO_ENDPOINT is wrong, {GEO_ENDPOINT}"),
+        ("geo_endpoint", "http://h/a b/{ip}", f"OTEL_USAGE_GEO_ENDPOINT is wrong, {GEO_ENDPOINT}"),
         ("disabled", "yes", "OTEL_USAGE_DISABLED is 'yes', expected true or false"),
         ("disabled", "1", "OTEL_USAGE_DISABLED is '1', expected true or false"),
         ("dsn", "localhost:8123", f"OTEL_USAGE_DSN is wrong, {DSN}"),
@@ -189,6 +195,7 @@ def test_every_setting_that_can_be_wrong_has_such_a_message() -> None:
         "funnels",
         "visit_manager",
         "consent",
+        "geo_database",
     }  # any text will do here; they are judged where they are used
     (marker,) = test_a_bad_value_is_named_with_what_was_expected.pytestmark  # type: ignore[attr-defined]
     tested = {parameters[0] for parameters in marker.args[1]}

@@ -7,9 +7,9 @@ import logging
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from otel_usage.dotted_path import load_dotted
 from otel_usage.errors import SettingError
 from otel_usage.log_throttle import describe_error
-from otel_usage.visits.loading import load_dotted
 
 logger = logging.getLogger(__name__)
 

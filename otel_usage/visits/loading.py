@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import inspect
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
-from operator import attrgetter
 from typing import Any
 
+from otel_usage.dotted_path import load_dotted
 from otel_usage.errors import SettingError
 from otel_usage.log_throttle import describe_error
 from otel_usage.visits.manager import BaseVisitManager
@@ -54,19 +53,6 @@ def find_visit_manager(named: object) -> Callable[[], BaseVisitManager]:
             f"OTEL_USAGE_VISIT_MANAGER is {named[:100]!r}, expected one of: {choices}; or a dotted path"
         )
     return _maker(named, type(named).__name__)
-
-
-def load_dotted(path: str) -> Any:
-    """Return what a dotted path such as `shop.visits.Manager` or `shop.visits:Kinds.Manager` names.
-
-    Raises:
-        SettingError: it names nothing.
-    """
-    module, _, name = path.partition(":") if ":" in path else path.rpartition(".")
-    try:
-        return attrgetter(name)(importlib.import_module(module))
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise SettingError(f"{path[:200]!r} cannot be loaded: {error}") from error
 
 
 def _load_built_in(name: str) -> Any:
