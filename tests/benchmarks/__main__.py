@@ -13,6 +13,8 @@ BENCHMARKS = (
     "access_log_import",
     "disk",
     "startup",
+    "track_usage_cost",
+    "track_usage_servers",
 )
 
 

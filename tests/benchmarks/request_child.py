@@ -182,11 +182,16 @@ def _without_collector() -> Iterator[None]:
 
 
 def measure(variant: Variant, requests: int) -> dict[str, float]:
-    """Return `p50_us`, `p99_us` and `cpu_us` per request, the last with all threads."""
+    """Return what `time_requests` does, of a warm app."""
     ask = build_request(variant)
-    durations = []
     for _ in range(WARM_UP):
         ask()
+    return time_requests(ask, requests)
+
+
+def time_requests(ask: Callable[[], object], requests: int) -> dict[str, float]:
+    """Return `p50_us`, `p99_us` and `cpu_us` per request, the last with all threads."""
+    durations = []
     with _without_collector():
         cpu = time.process_time_ns()
         for _ in range(requests):
