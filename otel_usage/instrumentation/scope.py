@@ -7,7 +7,8 @@ framework puts views into: a blueprint, a URL namespace.
 from __future__ import annotations
 
 import logging
-from typing import NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, TypeVar
 
 from otel_usage.settings import Settings
 
@@ -67,19 +68,42 @@ def _mark(thing: _Marked, is_included: bool) -> _Marked:
     return thing
 
 
+class Marks(Protocol):
+    """Marks that belong to somebody, and not to the thing that is marked."""
+
+    def of_view(self, view: object) -> bool | None:
+        """Return whether a view, or its class, is included; None when it is not marked."""
+
+    def of_group(self, group: object) -> bool | None:
+        """Return whether a group is included; None when it is not marked."""
+
+
 class Scope:
     """What the settings and the marks say of a request."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, track: str = "", marks: Marks | None = None) -> None:
+        """Make the scope of an app.
+
+        Args:
+            settings: those in force.
+            track: `all` or `included`, in the place of what the settings say.
+            marks: further ones, that go before those that a view or group itself carries.
+        """
         self._excluded = settings.excluded_urls
         self._included = settings.included_urls
-        self._tracks_all = settings.track == "all"
+        self._tracks_all = (track or settings.track) == "all"
         self._tracks_unmatched = settings.track_unmatched
+        self._marks = marks
 
     @property
     def needs_place(self) -> bool:
         """Whether the place of a request can make a difference; if not, its path says it all."""
-        return _has_marks or not self._tracks_all or self._tracks_unmatched == "false"
+        return (
+            _has_marks
+            or self._marks is not None
+            or not self._tracks_all
+            or self._tracks_unmatched == "false"
+        )
 
     def reason_to_filter(self, path: str, place: Place) -> str:
         """Return why a request is not tracked, empty when it is.
@@ -90,7 +114,7 @@ class Scope:
         for pattern in self._excluded:
             if pattern.search(path):
                 return "excluded_url"
-        mark = _nearest_mark(place)
+        mark = _nearest_mark(place, self._marks)
         if mark is not None:
             return "" if mark else "excluded_view"
         is_unmatched = place.view is None
@@ -117,11 +141,37 @@ class Scope:
         return ""
 
 
-def _nearest_mark(place: Place) -> bool | None:
+class AnyScope(Scope):
+    """What several scopes say of one request: it is tracked when one of them wants it."""
+
+    def __init__(self, scopes: Sequence[Scope]) -> None:
+        self._scopes = scopes
+
+    @property
+    def needs_place(self) -> bool:
+        """Whether the place of a request can make a difference."""
+        return any(scope.needs_place for scope in self._scopes)
+
+    def reason_to_filter(self, path: str, place: Place) -> str:
+        """Return why none of them wants a request, in the words of the first; empty when one does."""
+        return _first_unless_empty([scope.reason_to_filter(path, place) for scope in self._scopes])
+
+    def reason_to_filter_page(self, path: str) -> str:
+        """Return why none of them wants a page, in the words of the first; empty when one does."""
+        return _first_unless_empty([scope.reason_to_filter_page(path) for scope in self._scopes])
+
+
+def _first_unless_empty(reasons: Sequence[str]) -> str:
+    return reasons[0] if all(reasons) else ""
+
+
+def _nearest_mark(place: Place, own: Marks | None) -> bool | None:
     view = place.view
     if view is None:
         return None
-    mark = getattr(view, _MARK, None)
+    mark = own.of_view(view) if own is not None else None
+    if mark is None:
+        mark = getattr(view, _MARK, None)
     if mark is None:
         # What a class's `as_view` returns names its class.
         view_class = getattr(view, "view_class", None)
@@ -129,6 +179,8 @@ def _nearest_mark(place: Place) -> bool | None:
     for group in place.groups:
         if mark is not None:
             break
-        mark = getattr(group, _MARK, None)
+        mark = own.of_group(group) if own is not None else None
+        if mark is None:
+            mark = getattr(group, _MARK, None)
     # An object that makes up attributes has not been marked.
     return mark if mark.__class__ is bool else None
