@@ -29,6 +29,7 @@ from otel_usage.pipeline.exporters.discard import DiscardExporter
 from otel_usage.pipeline.processor import SHUT_DOWN_SECONDS, UsageSpanProcessor
 from otel_usage.pipeline.rows import to_text
 from otel_usage.pipeline.sampler import wrap_sampler
+from otel_usage.reports.connection import find_configured_settings_with
 from otel_usage.reports.funnels import Funnel, load_funnels
 from otel_usage.settings import Settings, env_name
 from otel_usage.visits.keys import prepare_generated_secret
@@ -160,6 +161,9 @@ def runtime() -> Runtime | None:
 def configured_settings() -> Settings | None:
     """Return the settings that are in force; None before anybody configured."""
     return _wiring.settings
+
+
+find_configured_settings_with(configured_settings)
 
 
 def select_exporter(name: str) -> None:

@@ -35,7 +35,7 @@ class UsageConfig(AppConfig):
 def _warn_untracked(**named: object) -> None:
     """Say once, at the first request that is served, when requests and logins are not tracked."""
     from otel_usage.django import instrumentor
-    from otel_usage.django.reading import settings_in_force
+    from otel_usage.reports.connection import settings_in_force
 
     request_started.disconnect(dispatch_uid="otel_usage.warn_untracked")
     if not instrumentor.is_active() and not settings_in_force().disabled:

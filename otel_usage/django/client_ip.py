@@ -6,9 +6,9 @@ from functools import lru_cache
 
 from django.http import HttpRequest
 
-from otel_usage.django.reading import settings_in_force
 from otel_usage.django.request import facts_of
 from otel_usage.instrumentation.address import AddressResolver
+from otel_usage.reports.connection import settings_in_force
 from otel_usage.setting_values import TrustedProxies
 
 

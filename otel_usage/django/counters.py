@@ -9,10 +9,10 @@ from typing import NamedTuple
 from django.db import models
 
 from otel_usage import attributes as names
-from otel_usage.django.reading import usage_client
 from otel_usage.django.registry import site
 from otel_usage.instrumentation.api import object_attributes
 from otel_usage.reports import load_sql
+from otel_usage.reports.connection import usage_client
 
 _FIRST_DAY, _END_DAY = date(1970, 1, 1), date(2149, 6, 6)
 """What ClickHouse's Date can hold."""

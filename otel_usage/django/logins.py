@@ -64,8 +64,8 @@ def shown_user_id(request: HttpRequest | None, user: Any) -> str | None:
 
     The settings of privacy and of `OTEL_USAGE_USER` hold for logins as they do for requests.
     """
-    from otel_usage.django.reading import settings_in_force
     from otel_usage.django.request import facts_of
+    from otel_usage.reports.connection import settings_in_force
 
     settings = settings_in_force()
     tracked = current_request()
@@ -155,7 +155,7 @@ def _warn_without_app() -> None:
     global _has_warned
     from django.apps import apps
 
-    from otel_usage.django.reading import settings_in_force
+    from otel_usage.reports.connection import settings_in_force
 
     if _has_warned or not settings_in_force().one_session_per_user or apps.is_installed("otel_usage.django"):
         return

@@ -1,6 +1,6 @@
 """Questions about viewed objects, answered by ClickHouse; no answer loads more than its page.
 
-They open a connection (see `reading`), and raise what it raises: `SettingError` without `OTEL_USAGE_DSN`, and
+They open a connection (see `reports.connection`), and raise what it raises: `SettingError` without `OTEL_USAGE_DSN`, and
 `ClickHouseError` when ClickHouse cannot answer.
 """
 
@@ -17,9 +17,9 @@ from django.core.exceptions import ValidationError
 from django.db.models import Model
 
 from otel_usage import attributes as names
-from otel_usage.django.reading import usage_client
 from otel_usage.instrumentation.api import object_type_of
 from otel_usage.reports import ReportParameters, load_sql, run_report
+from otel_usage.reports.connection import usage_client
 from otel_usage.reports.event_page import EventFilter, ListedEvent, Place, read_event_page
 
 PAGE_SIZE = 100

@@ -24,10 +24,10 @@ from django.utils import timezone
 
 from otel_usage.django.logins import shown_user_id, signed_in_session
 from otel_usage.django.models import LiveSession
-from otel_usage.django.reading import settings_in_force
 from otel_usage.django.session_keys import MARKER, lives_in_cookie, name_at_login, name_of, seal
 from otel_usage.django.user_sessions import end_other_sessions, end_sessions_of, forget_expired
 from otel_usage.log_throttle import LogThrottle, describe_error
+from otel_usage.reports.connection import settings_in_force
 
 logger = logging.getLogger(__name__)
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from otel_usage.clickhouse import ClickHouse
 from otel_usage.reports import load_sql
+from otel_usage.reports.paging import read_page
 
 
 class CounterPlace(NamedTuple):
@@ -103,6 +104,24 @@ def read_counter_page(
     Raises:
         ClickHouseError: ClickHouse could not answer.
     """
+    page = read_page(
+        lambda limit, behind, ahead: _ask(client, wanted, limit, behind, ahead, settings),
+        lambda counted: counted.place,
+        size,
+        behind=after,
+        before=before,
+    )
+    return CounterPage(page.rows, page.previous, page.next)
+
+
+def _ask(
+    client: ClickHouse,
+    wanted: CounterFilter,
+    limit: int,
+    after: CounterPlace | None,
+    before: CounterPlace | None,
+    settings: Mapping[str, Any] | None,
+) -> list[CounterSum]:
     place = before or after or CounterPlace("", "", "")
     parameters = {
         "first_day": wanted.first_day,
@@ -114,17 +133,9 @@ def read_counter_page(
         "place_type": place.object_type,
         "place_id": place.object_id,
         "place_counter": place.counter,
-        "limit": size + 1,
+        "limit": limit,
     }
     result = client.query(
         load_sql("counter_page"), parameters, {"log_comment": "otel_usage counter page", **(settings or {})}
     )
-    found = [CounterSum(*row) for row in result.rows]
-    sums, has_more = found[:size], len(found) > size
-    if before is None:
-        previous = sums[0].place if after is not None and sums else None
-        return CounterPage(sums, previous, sums[-1].place if has_more else None)
-    if not has_more:
-        return read_counter_page(client, wanted, size=size, settings=settings)
-    sums.reverse()
-    return CounterPage(sums, sums[0].place, sums[-1].place)
+    return [CounterSum(*row) for row in result.rows]

@@ -1,8 +1,4 @@
-"""Lists of single events, a page at a time, newest first.
-
-A page is asked for by the place of the event next to it. So pages neither repeat nor skip an event while others
-arrive, and the last page costs what the first one does.
-"""
+"""Lists of single events, a page at a time, newest first."""
 
 from __future__ import annotations
 
@@ -14,6 +10,7 @@ from typing import Any, NamedTuple
 
 from otel_usage.clickhouse import ClickHouse
 from otel_usage.reports import load_sql
+from otel_usage.reports.paging import read_page
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _PLACE = re.compile(r"([0-9]{1,19})-([0-9a-f]{48})", re.ASCII)
@@ -125,16 +122,14 @@ def read_event_page(
     Raises:
         ClickHouseError: ClickHouse could not answer.
     """
-    rows = _ask(client, wanted, size + 1, before, after, settings)
-    events, has_more = rows[:size], len(rows) > size
-    if after is None:
-        newer = events[0].place if before is not None and events else None
-        return EventPage(events, newer, events[-1].place if has_more else None)
-    if not has_more:
-        # Fewer than a page are newer, so this is the top of the list, and it has older ones to fill it.
-        return read_event_page(client, wanted, size=size, settings=settings)
-    events.reverse()
-    return EventPage(events, events[0].place, events[-1].place)
+    page = read_page(
+        lambda limit, older_than, newer_than: _ask(client, wanted, limit, older_than, newer_than, settings),
+        lambda event: event.place,
+        size,
+        behind=before,
+        before=after,
+    )
+    return EventPage(page.rows, page.previous, page.next)
 
 
 def _ask(

@@ -13,7 +13,7 @@ from otel_usage.django.admin_pages.filters import CounterFilterForm
 from otel_usage.django.admin_pages.links import change_url
 from otel_usage.django.admin_pages.page import PAGE_SIZE, QUERY_SETTINGS, Table, UsagePage, places_beside
 from otel_usage.django.counters import counter_series
-from otel_usage.django.reading import usage_client
+from otel_usage.reports.connection import usage_client
 from otel_usage.reports.counter_page import CounterFilter, CounterPage, CounterPlace, read_counter_page
 
 _LONGEST_CHART = 92

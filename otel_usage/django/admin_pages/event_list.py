@@ -10,7 +10,7 @@ from otel_usage.django.admin_pages.cells import Cell, text_cell
 from otel_usage.django.admin_pages.filters import EventFilterForm
 from otel_usage.django.admin_pages.links import user_url
 from otel_usage.django.admin_pages.page import PAGE_SIZE, QUERY_SETTINGS, Table, UsagePage, places_beside
-from otel_usage.django.reading import usage_client
+from otel_usage.reports.connection import usage_client
 from otel_usage.reports.event_page import EventFilter, EventPage, ListedEvent, Place, read_event_page
 
 _SHOWN_OF_KEY = 8

@@ -13,8 +13,8 @@ from django.urls import URLPattern, path
 from otel_usage.django.admin_pages.cells import text_cell
 from otel_usage.django.admin_pages.chart import Chart, bar_chart
 from otel_usage.django.admin_pages.page import QUERY_SETTINGS, UsagePage, cure_of, utc_today
-from otel_usage.django.reading import settings_in_force, usage_client
 from otel_usage.errors import FunnelError, OtelUsageError
+from otel_usage.reports.connection import settings_in_force, usage_client
 from otel_usage.reports.funnels import load_funnels
 from otel_usage.reports.series import PERIODS, UsageSeries, read_series
 

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from django.core.management.base import BaseCommand, CommandError
 
 from otel_usage.cures import explain
-from otel_usage.django.reading import settings_in_force
 from otel_usage.dsn import DEFAULT_DSN
 from otel_usage.errors import ClickHouseError, OtelUsageError, SettingError
+from otel_usage.reports.connection import settings_in_force
 
 _WRONG_USAGE = 2
 

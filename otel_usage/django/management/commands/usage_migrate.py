@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from otel_usage.django.management.usage_command import UsageCommand, dsn_in_force
-from otel_usage.django.reading import settings_in_force
+from otel_usage.reports.connection import settings_in_force
 from otel_usage.schema import migrate_database
 
 
@@ -26,9 +26,11 @@ class Command(UsageCommand):
     def handle(self, *args: Any, dry_run: bool, dsn: str | None, **options: Any) -> None:
         """Run."""
         with self.errors_in_one_line():
+            settings = settings_in_force()
             report = migrate_database(
                 dsn or dsn_in_force(),
-                retention_days=settings_in_force().retention_days,
+                retention_days=settings.retention_days,
+                summary_retention_days=settings.summary_retention_days,
                 dry_run=dry_run,
             )
         for line in report.lines():

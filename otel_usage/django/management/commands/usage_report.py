@@ -11,8 +11,7 @@ from django.core.management.base import CommandParser
 from otel_usage.clickhouse import connect
 from otel_usage.django.management.usage_command import UsageCommand, dsn_in_force, wrong_usage
 from otel_usage.reports.model import DEFAULT_LIMIT
-from otel_usage.reports.output import FORMATS
-from otel_usage.reports.printing import DEFAULT_SINCE, ReportRequest, list_reports
+from otel_usage.reports.printing import DEFAULT_SINCE, REPORT_FORMATS, ReportRequest, list_reports
 
 _MOST_ROWS = 1_000_000
 
@@ -39,7 +38,7 @@ class Command(UsageCommand):
             "--object-type", type=_name, help="Objects of one type only, such as shop.Product."
         )
         parser.add_argument("--limit", type=_row_count, default=DEFAULT_LIMIT, help="Most rows.")
-        parser.add_argument("--format", choices=FORMATS, default="table", dest="output_format")
+        parser.add_argument("--format", choices=REPORT_FORMATS, default="table", dest="output_format")
         parser.add_argument("--dsn", help="ClickHouse; default: OTEL_USAGE_DSN.")
 
     def handle(self, *args: Any, is_list: bool, name: str, dsn: str | None, **options: Any) -> None:

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from otel_usage.clickhouse import ClickHouse
-from otel_usage.django import reading
-from otel_usage.django.reading import usage_client
 from otel_usage.errors import ClickHouseUnavailable, SettingError
-from tests.tracking import Tracking
+from otel_usage.reports import connection
+from otel_usage.reports.connection import usage_client
+from tests.tracking import Tracking, clean_process
 
 ONE = "SELECT 1"
 
 
+@pytest.fixture
+def tracking(monkeypatch: pytest.MonkeyPatch) -> Iterator[Tracking]:
+    with clean_process(monkeypatch):
+        yield Tracking(monkeypatch)
+
+
 @pytest.fixture(autouse=True)
 def _opened_by_this_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "_shared", reading._SharedClient())
+    monkeypatch.setattr(connection, "_shared", connection._SharedClients())
     monkeypatch.delenv("OTEL_USAGE_DSN", raising=False)
 
 
@@ -85,3 +92,12 @@ def test_where_nobody_answers_the_next_call_tries_again(
     monkeypatch.setenv("OTEL_USAGE_DSN", usage.dsn.masked)
 
     assert usage_client().query(ONE).rows == [(1,)]
+
+
+def test_each_database_that_somebody_names_has_a_connection_of_its_own(
+    usage: ClickHouse, database: ClickHouse
+) -> None:
+    clients = [usage_client(client.dsn.masked) for client in (usage, database, usage)]
+
+    assert [client.dsn.database for client in clients[:2]] == [usage.dsn.database, database.dsn.database]
+    assert clients[0] is clients[2]
