@@ -33,7 +33,7 @@ from otel_usage.environment import unknown_settings, unusable_settings
 from otel_usage.errors import OtelUsageError
 from otel_usage.reports.model import DEFAULT_LIMIT
 from otel_usage.reports.output import FORMATS, printable, write_result
-from otel_usage.reports.printing import DEFAULT_SINCE, ReportRequest, list_reports
+from otel_usage.reports.printing import DEFAULT_SINCE, REPORT_FORMATS, ReportRequest, list_reports
 from otel_usage.settings import Settings, describe
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def serve(data: Path, host: str, http_port: int, otlp_port: int, allow_host: tup
             f"serve needs {error.name}. Install it with: pip install 'otel-usage[serve]'"
         ) from error
 
+    settings = Settings.load()
     return run_server(
         ServeOptions(
             data=data,
@@ -83,7 +84,8 @@ def serve(data: Path, host: str, http_port: int, otlp_port: int, allow_host: tup
             http_port=http_port,
             otlp_port=otlp_port,
             allowed_hosts=allow_host,
-            retention_days=Settings.load().retention_days,
+            retention_days=settings.retention_days,
+            summary_retention_days=settings.summary_retention_days,
         )
     )
 
@@ -95,8 +97,12 @@ def migrate(dsn: str | None, dry_run: bool) -> int:
     """Create the tables and views, or bring them up to date. Repeatable."""
     from otel_usage.schema import migrate_database
 
+    settings = Settings.load()
     report = migrate_database(
-        dsn_in_force(dsn), retention_days=Settings.load().retention_days, dry_run=dry_run
+        dsn_in_force(dsn),
+        retention_days=settings.retention_days,
+        summary_retention_days=settings.summary_retention_days,
+        dry_run=dry_run,
     )
     for line in report.lines():
         click.echo(line)
@@ -125,7 +131,9 @@ def migrate(dsn: str | None, dry_run: bool) -> int:
 @click.option(
     "--limit", type=WholeNumber(1, 1_000_000), default=DEFAULT_LIMIT, show_default=True, help="Most rows."
 )
-@click.option("--format", "output_format", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option(
+    "--format", "output_format", type=click.Choice(REPORT_FORMATS), default="table", show_default=True
+)
 @dsn_option
 def report(
     name: str | None,

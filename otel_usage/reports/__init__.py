@@ -28,6 +28,7 @@ REPORTS = {
             "Visits that reached each stage in order, by the day on which they entered the funnel",
         ),
         Report("events", "The latest events, newest first"),
+        Report("access_log", "The requests as the fields of an access log, oldest first"),
     )
 }
 

@@ -18,7 +18,8 @@ PROTOCOL = "HTTP/1.1"
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _NAMED_ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
 _TO_ESCAPE = re.compile(r'["\\\x00-\x1f\x7f-\U0010ffff]')
-_ENDS_A_BARE_FIELD = re.compile(r"[ \[\]]")
+_UNSAFE_BARE = re.compile(r"[^!#-Z^-~]")
+"""Spaces, quotes, brackets and backslashes, beside what is always escaped."""
 _UNSAFE_IN_URL = re.compile(r"[^!$&'()*+,\-./0-9:;=@A-Z_a-z~\x80-\U0010ffff]")
 
 
@@ -43,7 +44,7 @@ class LogEntry(NamedTuple):
 def log_line(entry: LogEntry) -> str:
     r"""Return `%h - %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"`, without an end.
 
-    The time is in UTC. Apache writes a user as it is; here a space or a bracket in one is escaped too, so that no
+    The time is in UTC. Apache writes a user as it is; here what could end the field is escaped in one too, so that no
     name can pass for the fields that follow.
     """
     request = f"{entry.method} {entry.target} {entry.protocol}"
@@ -72,7 +73,7 @@ def write_log(result: ReportResult, output: TextIO) -> None:
         entry = LogEntry(
             row[column["client_address"]],
             row[column["user_id"]],
-            row[column["seconds"]],
+            _seconds(row[column["timestamp"]]),
             row[column["method"]],
             request_target(row[column["path"]], row[column["query"]]),
             row[column["status_code"]],
@@ -83,9 +84,13 @@ def write_log(result: ReportResult, output: TextIO) -> None:
         output.write(log_line(entry) + "\n")
 
 
+def _seconds(timestamp: str) -> int:
+    return int(datetime.fromisoformat(f"{timestamp[:19]}+00:00").timestamp())
+
+
 def _bare(text: str) -> str:
     """Return a field that stands without quotes."""
-    return _ENDS_A_BARE_FIELD.sub(_as_bytes, escape(text)) or NOTHING
+    return _UNSAFE_BARE.sub(_as_bytes, text) or NOTHING
 
 
 def _log_time(seconds: int) -> str:

@@ -8,12 +8,18 @@ from typing import TextIO
 
 from otel_usage.clickhouse import ClickHouse
 from otel_usage.reports import REPORTS, run_report
+from otel_usage.reports.access_log import REPORT as ACCESS_LOG
+from otel_usage.reports.access_log import write_log
 from otel_usage.reports.asking import notes, takes
 from otel_usage.reports.model import DEFAULT_LIMIT, ReportParameters
-from otel_usage.reports.output import printable, write_result
+from otel_usage.reports.output import FORMATS, printable, write_result
 from otel_usage.reports.period import is_part_of_day, parse_period
 
 DEFAULT_SINCE = "7d"
+
+_LOG = "log"
+REPORT_FORMATS = (*FORMATS, _LOG)
+"""`log` prints lines of Apache's combined log, and is for the report `access_log` alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +52,10 @@ class ReportRequest:
                 only = "only this one does" if len(ours) == 1 else "only these do"
                 option = parameter.replace("_", "-")
                 raise ValueError(f"The report {self.name!r} takes no --{option}; {only}: {', '.join(ours)}")
+        if self.output_format == _LOG and self.name != ACCESS_LOG:
+            raise ValueError(
+                f"The format {_LOG!r} is for the report {ACCESS_LOG!r} alone, not for {self.name!r}"
+            )
         start, end = parse_period(self.since, self.until)
         return ReportParameters(
             start,
@@ -65,7 +75,10 @@ class ReportRequest:
         """
         parameters = self.check()
         result = run_report(client, self.name, parameters)
-        write_result(result, self.output_format, output)
+        if self.output_format == _LOG:
+            write_log(result, output)
+        else:
+            write_result(result, self.output_format, output)
         is_part = is_part_of_day(self.since, parameters.since) or is_part_of_day(self.until, parameters.until)
         for note in notes(client, self.name, parameters, result, is_part_of_day=is_part):
             yield printable(note)
