@@ -16,7 +16,6 @@ from flask import Flask
 
 from tests.benchmarks.old_shop import track
 from tests.benchmarks.request_child import (
-    WARM_UP,
     Variant,
     build_app,
     build_environ,
@@ -103,8 +102,7 @@ def count_statements(engine: Any, ask: Callable[[], object]) -> Statements:
 def main() -> None:
     tracking = Tracking(**json.loads(sys.argv[1]))
     with build(tracking) as (ask, engine):
-        for _ in range(WARM_UP):
-            answer = ask()
+        answer = ask()
         sql = count_statements(engine, ask) if engine is not None else None
         extra = {"status": answer.status_code, "sql": f"{sql.executed} / {sql.committed}" if sql else ""}
         for line in sys.stdin:

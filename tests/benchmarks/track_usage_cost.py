@@ -16,6 +16,7 @@ from typing import Any
 from tests.benchmarks import old_package
 from tests.benchmarks.blocks import Measure, block_child
 from tests.benchmarks.measure import clean_environment, spread
+from tests.benchmarks.request_child import WARM_UP
 from tests.benchmarks.servers import running_serve
 from tests.benchmarks.table import Table
 from tests.benchmarks.track_usage_child import Tracking
@@ -74,6 +75,8 @@ def run(*, quick: bool = False) -> list[Table]:
             for name, tracking in named.items()
             if tracking.kind != "old" or not missing
         }
+        for measure in children.values():
+            measure(WARM_UP)
         for _ in range(blocks):
             for name, measure in children.items():
                 results[name].append(measure(requests))
