@@ -27,6 +27,8 @@ class Sink:
 
     more_keys: Collection[str] = ()
     """Keys of the data that this one wants beyond those of Flask-Track-Usage; see `MORE_KEYS`."""
+    keeps_sums: bool = False
+    """Whether it answers `get_sum` for the summaries, such as `sumUrl`."""
     _post_storage_hooks: Sequence[Hook] = ()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -59,6 +61,11 @@ class Sink:
             A dictionary that the hooks are to be given instead of the data; anything else gives them the data.
         """
         raise NotImplementedError(f"{type(self).__name__} must have a method store(data)")
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether it is to be called for a request at all."""
+        return True
 
     def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
         """Store one request, then call each hook, and return the data.
@@ -96,16 +103,26 @@ class Sink:
         Raises:
             NotImplementedError: this storage has no such hook, or the hook keeps no sums.
         """
+        ask = self._sums_of(hook)
+        if ask is None:
+            raise NotImplementedError(f'Cannot find hook named "{hook_name(hook)}"')
+        return ask(
+            start_date=start_date,
+            end_date=end_date,
+            limit=limit,
+            page=page,
+            target=target,
+            **self._parent(),
+        )
+
+    def _sums_of(self, hook: object) -> Callable[..., Any] | None:
+        """Return the `get_sum` of one of this storage's hooks, None if there is no such hook or it keeps no sums."""
         name = hook_name(hook)
         for known in self._post_storage_hooks:
             if name in (type(known).__name__, getattr(known, "__name__", "")):
-                ask = getattr(known, "get_sum", None)
-                if ask is not None:
-                    return ask(
-                        start_date=start_date, end_date=end_date, limit=limit, page=page, target=target,
-                        **self._parent(),
-                    )  # fmt: skip
-        raise NotImplementedError(f'Cannot find hook named "{name}"')
+                sums: Callable[..., Any] | None = getattr(known, "get_sum", None)
+                return sums
+        return None
 
     def _parent(self) -> dict[str, Any]:
         return {_PARENT_NAME: type(self).__name__, _PARENT: self}

@@ -42,7 +42,16 @@ class Delivery:
             ValueError: one wants a key that there is not.
         """
         self._server_name = server_name
-        self._sinks = [SinkThread(storage, queue_size) for storage in _checked(storages)]
+        self._sinks = [
+            SinkThread(storage, queue_size)
+            for storage in _checked(storages)
+            if getattr(storage, "needs_data", True)
+        ]
+
+    @property
+    def has_work(self) -> bool:
+        """False when no storage wants to be called, as with a `ClickHouseStorage` alone: then no event need come."""
+        return bool(self._sinks)
 
     def offer(self, event: Event, extras: RequestExtras) -> None:
         """Queue a request for every storage. Never blocks, and calls no code of the app.
@@ -71,7 +80,7 @@ class Delivery:
             sink.finish_closing(deadline)
 
     def accounting(self) -> tuple[StorageAccounting, ...]:
-        """Return what became of the requests of this process, for each storage in order."""
+        """Return what became of the requests of this process, for each storage in order that is called at all."""
         return tuple(sink.accounting() for sink in self._sinks)
 
 
