@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from otel_usage.instrumentation.api import visit_ticket as visit_ticket
     from otel_usage.pipeline.exporters.clickhouse import ClickHouseSpanExporter as ClickHouseSpanExporter
     from otel_usage.pipeline.processor import UsageSpanProcessor as UsageSpanProcessor
+    from otel_usage.reports.usage import get_usage as get_usage
     from otel_usage.visits.manager import BaseVisitManager as BaseVisitManager
     from otel_usage.visits.plugins import disable_visit_plugin as disable_visit_plugin
     from otel_usage.visits.plugins import enable_visit_plugin as enable_visit_plugin
@@ -35,6 +36,7 @@ _MODULE_BY_NAME = {
     "current_visit": "otel_usage.instrumentation.api",
     "disable_visit_plugin": "otel_usage.visits.plugins",
     "enable_visit_plugin": "otel_usage.visits.plugins",
+    "get_usage": "otel_usage.reports.usage",
     "increment": "otel_usage.instrumentation.api",
     "object_viewed": "otel_usage.instrumentation.api",
     "reached": "otel_usage.instrumentation.api",
