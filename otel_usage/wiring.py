@@ -20,6 +20,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Tracer
 
 from otel_usage.attributes import MAX_NAME
+from otel_usage.enrich.geo import build_geo_reader
 from otel_usage.errors import OtelUsageError, SettingError
 from otel_usage.log_throttle import describe_error
 from otel_usage.pipeline.accounting import Accounting
@@ -91,6 +92,8 @@ class _Wiring:
         self.lock = threading.RLock()
         self.settings: Settings | None = None
         self.selected_exporter: str | None = None
+        self.preferred: dict[str, object] = {}
+        """Settings that an app's own configuration has, under the names of an older system."""
         self.processor: UsageSpanProcessor | None = None
         self.accounting = Accounting()
         self.own_provider: TracerProvider | None = None
@@ -171,6 +174,26 @@ def select_exporter(name: str) -> None:
     _wiring.selected_exporter = name
 
 
+def prefer(key: str, **settings: object) -> None:
+    """Prefer settings that an app has under a key of its own; arguments and the environment go before them.
+
+    Args:
+        key: the app's name of it, for the log.
+        **settings: by name.
+    """
+    with _wiring.lock:
+        in_force = _wiring.settings
+        if in_force is None:
+            _wiring.preferred.update(settings)
+        elif any(getattr(in_force, name) is None for name in settings):
+            logger.warning(
+                "%s comes too late, otel_usage is configured already, by the launcher or an earlier call. "
+                "Set it in the environment instead: %s",
+                key,
+                ", ".join(map(env_name, settings)),
+            )
+
+
 def take_events_in_process(close: Callable[[float], object]) -> None:
     """Let events reach somebody inside the process, also where the settings send them nowhere.
 
@@ -180,7 +203,8 @@ def take_events_in_process(close: Callable[[float], object]) -> None:
         close: called when the process ends, after the last event, with the seconds that are left.
     """
     with _wiring.lock:
-        _wiring.closers.append(close)
+        if close not in _wiring.closers:
+            _wiring.closers.append(close)
         settings = _wiring.settings
         if settings is None or _is_disabled(settings) or _wiring.processor is not None:
             return
@@ -196,7 +220,10 @@ def _is_disabled(settings: Settings) -> bool:
 
 def _set_up(arguments: Mapping[str, object]) -> bool:
     """Build what the settings ask for, and return False when they switch everything off."""
-    settings = Settings.load_or_default(None, **arguments)
+    preferred = {
+        name: value for name, value in _wiring.preferred.items() if not os.environ.get(env_name(name))
+    }
+    settings = Settings.load_or_default(None, **{**preferred, **arguments})
     if settings.exporter is None and _wiring.selected_exporter is not None:
         settings = dataclasses.replace(settings, exporter=_wiring.selected_exporter)
     _wiring.settings = settings
@@ -233,11 +260,17 @@ def _prepare_processor(settings: Settings) -> None:
         _wiring.funnels = load_funnels(settings.funnels) if settings.funnels else ()
     except OtelUsageError as error:
         logger.error("%s. Going on without funnels.", error)
-    exporter = _build_exporter_or_log(settings)
+    exporter = None if _stays_in_process(settings) else _build_exporter_or_log(settings)
     if exporter is None and _wiring.closers:
         exporter = DiscardExporter()
     if exporter is not None:
         _make_processor(settings, exporter)
+
+
+def _stays_in_process(settings: Settings) -> bool:
+    """Whether somebody in the process takes the events, and nobody has said where else they shall go."""
+    is_named = settings.exporter or settings.dsn or settings.otlp_endpoint
+    return bool(_wiring.closers) and not (is_named or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"))
 
 
 def _make_processor(settings: Settings, exporter: EventExporter) -> None:
@@ -249,6 +282,7 @@ def _make_processor(settings: Settings, exporter: EventExporter) -> None:
         queue_size=settings.queue_size,
         batch_size=settings.batch_size,
         flush_interval_seconds=settings.flush_interval_seconds,
+        geo=build_geo_reader(settings),
     )
 
 

@@ -165,7 +165,7 @@ class TrackedRequest:
 
     def _attach_address(self, span: Span) -> None:
         if self.processor is not None:
-            self.processor.attach(span, Companion(self.companion.client_address))
+            self.processor.attach(span, self.companion._replace(on_event=None))
 
 
 _current_request: ContextVar[TrackedRequest | None] = ContextVar("otel_usage_request", default=None)

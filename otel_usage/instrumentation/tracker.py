@@ -32,7 +32,7 @@ from otel_usage.model import AttributeValue, RequestFacts
 from otel_usage.pipeline.companion import Companion
 from otel_usage.pipeline.sampler import without_trace
 from otel_usage.visits.keys import SecretSource
-from otel_usage.visits.manager import FrameworkRequest, VisitRequest, VisitState
+from otel_usage.visits.manager import BaseVisitManager, FrameworkRequest, VisitRequest, VisitState
 from otel_usage.visits.plugins import visit_plugins
 from otel_usage.visits.visit import Visit
 from otel_usage.wiring import Runtime
@@ -53,6 +53,7 @@ class RequestTracker:
         *,
         session_cookie: str = "",
         scope: Scope | None = None,
+        follows_visitors: bool = True,
     ) -> None:
         """Make the tracker of an app.
 
@@ -61,6 +62,7 @@ class RequestTracker:
             framework_secret: the app's own secret key, None or empty when it has none.
             session_cookie: name of the cookie in which the framework keeps the app's session.
             scope: what is tracked of this app; what the settings say by default.
+            follows_visitors: whether visits are made.
         """
         self.runtime = runtime
         settings = runtime.settings
@@ -68,28 +70,28 @@ class RequestTracker:
         self.scope = scope or Scope(settings)
         self.users = UserReader(settings.user)
         self._consent = ConsentDesk(settings.consent)
-        self._visits = None
-        if settings.cookie_name == session_cookie:
-            logger.error(
-                "OTEL_USAGE_COOKIE_NAME is the name of the app's own session cookie, which it would overwrite. "
-                "Going on without visits. Choose another name."
-            )
-        else:
-            self._visits = runtime.build_visit_manager(secret)
+        self._visits = self._build_visit_manager(secret, session_cookie) if follows_visitors else None
         self.needs_framework = self._visits is not None and self._visits.needs_framework
         """Whether `begin` is to be given the framework's session and form."""
         self.needs_session = self._visits is not None and self._visits.needs_session
         """Whether it is to be given the session above all, and no visit can be found without."""
         self._resolver = AddressResolver(settings.trusted_proxies)
-        # The worker looks up where an address is, and the span must not say the whole of it.
-        self._tells_address = (
-            runtime.processor is not None and runtime.processor.locates and settings.ip != "full"
-        )
+        self._geo = runtime.processor.geo if runtime.processor is not None else None
+        self._hides_addresses = settings.ip != "full"
         self._description = RequestDescription(
             AddressPolicy(settings.ip, secret),
             # Who has the ticket has the visit.
             secret_parameters(settings.form_name),
         )
+
+    def _build_visit_manager(self, secret: str | bytes, session_cookie: str) -> BaseVisitManager | None:
+        if self.runtime.settings.cookie_name == session_cookie:
+            logger.error(
+                "OTEL_USAGE_COOKIE_NAME is the name of the app's own session cookie, which it would overwrite. "
+                "Going on without visits. Choose another name."
+            )
+            return None
+        return self.runtime.build_visit_manager(secret)
 
     def begin(
         self,
@@ -130,8 +132,9 @@ class RequestTracker:
         state = self._visit_of(facts, address, framework)
         tracked = TrackedRequest(facts, start_ns, address, state, self.runtime.tracer, self._visits)
         tracked.processor = self.runtime.processor
-        if self._tells_address:
-            tracked.companion = Companion(address)
+        # The worker looks up where an address is, and the span must not say the whole of it, nor who opted out.
+        if self._geo is not None and self._geo.has_sources and (self._hides_addresses or facts.opted_out):
+            tracked.companion = Companion(address, opted_out=facts.opted_out)
         if set_cookie:
             tracked.set_cookie = set_cookie
         set_current_request(tracked)

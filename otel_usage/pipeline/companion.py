@@ -19,9 +19,11 @@ class Companion(NamedTuple):
     """What the worker is told of an event, and nobody else."""
 
     client_address: str = ""
-    """The address before it was masked or hashed; empty where the event carries it in full."""
+    """The address before it was masked or hashed; may be empty where the event carries it in full."""
     on_event: Callable[[Event], None] | None = None
     """Called on the worker's thread with the enriched event, which it must not change."""
+    opted_out: bool = False
+    """The visitor does not want to be followed: the address is told to nobody."""
 
 
 NO_COMPANION = Companion()

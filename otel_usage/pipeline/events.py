@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TypeAlias, cast
+from typing import cast
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
@@ -13,18 +13,19 @@ from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
 
 from otel_usage import attributes as names
 from otel_usage.enrich import enrich
+from otel_usage.enrich.geo import GeoReader
 from otel_usage.enrich.stages import StageMatcher
 from otel_usage.enrich.user_agent import describe_user_agent
-from otel_usage.model import NO_SPAN, Attributes, AttributeValue, Event
+from otel_usage.model import NO_SPAN, AttributeValue, Event
 from otel_usage.pipeline.companion import NO_COMPANION, Companion
 from otel_usage.pipeline.rows import to_text
 from otel_usage.reports.funnels import Funnel
 
-Locate: TypeAlias = Callable[[str], Attributes]
-"""Returns the attributes that say where an address is, none when that is not known."""
-
 SCOPE_NAME = "otel_usage"
 """Instrumentation scope of the spans that we make."""
+
+_MAX_ADDRESS = 64
+"""Characters. Caches keep what they are asked for, and a span of another tracer may say anything."""
 
 
 def is_usage_span(span: ReadableSpan) -> bool:
@@ -58,23 +59,40 @@ class EventMaker:
     """Turns a finished usage span into its enriched event and the stage events that follow from it."""
 
     def __init__(
-        self, funnels: Sequence[Funnel] = (), *, ignores_users: bool = False, locate: Locate | None = None
+        self, funnels: Sequence[Funnel] = (), *, ignores_users: bool = False, geo: GeoReader | None = None
     ) -> None:
-        self._locate = locate
+        self._geo = geo or GeoReader()
         self._matcher = StageMatcher(funnels, ignores_users=ignores_users)
 
     def prepare(self) -> None:
         """Load the tables that the steps of enrichment look into."""
         describe_user_agent("")
+        self._geo.prepare()
+
+    def look_ahead(self, spans: Iterable[tuple[ReadableSpan, Companion]]) -> None:
+        """Get what takes time to find out for the spans of a batch, all together; takes a second at most."""
+        if not self._geo.looks_ahead:
+            return
+        may_be_told: dict[str, bool] = {}
+        for span, companion in spans:
+            address = _address_to_find(companion, span.attributes or {})
+            if address:
+                may_be_told[address] = may_be_told.get(address, False) or not companion.opted_out
+        self._geo.look_ahead(may_be_told)
 
     def __call__(self, span: ReadableSpan, companion: Companion = NO_COMPANION) -> list[Event]:
         """Return the event first, then one event per stage reached."""
         event = enrich(to_event(span))
-        if self._locate is not None:
-            address = companion.client_address or str(event.attributes.get(names.CLIENT_ADDRESS, ""))
+        # A country that is there already was set by the app or by what stands in front of it.
+        if self._geo.has_sources and names.COUNTRY not in event.attributes:
+            address = _address_to_find(companion, event.attributes)
             if address:
-                event.attributes.update(self._locate(address))
+                event.attributes.update(self._geo.find(address))
         return [event, *self._matcher.stages_reached(event)]
+
+
+def _address_to_find(companion: Companion, attributes: Mapping[str, object]) -> str:
+    return companion.client_address or str(attributes.get(names.CLIENT_ADDRESS, ""))[:_MAX_ADDRESS]
 
 
 def to_span(event: Event) -> ReadableSpan:

@@ -9,10 +9,11 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
+from otel_usage.enrich.geo import GeoReader
 from otel_usage.log_throttle import LogThrottle, describe_error
 from otel_usage.pipeline.accounting import Accounting, AccountingSnapshot
 from otel_usage.pipeline.companion import Companion, Companions
-from otel_usage.pipeline.events import EventMaker, Locate, is_usage_span
+from otel_usage.pipeline.events import EventMaker, is_usage_span
 from otel_usage.pipeline.exporters import EventExporter
 from otel_usage.pipeline.worker import BatchWorker
 from otel_usage.reports.funnels import Funnel
@@ -37,7 +38,7 @@ class UsageSpanProcessor(SpanProcessor):
         queue_size: events that may wait; further ones are dropped and counted.
         batch_size: events of one batch.
         flush_interval_seconds: longest time that an event waits for its batch to fill.
-        locate: returns the attributes that say where an address is; called by the worker.
+        geo: finds where addresses are; used by the worker.
     """
 
     def __init__(
@@ -50,16 +51,16 @@ class UsageSpanProcessor(SpanProcessor):
         queue_size: int = 32768,
         batch_size: int = 5000,
         flush_interval_seconds: float = 1.0,
-        locate: Locate | None = None,
+        geo: GeoReader | None = None,
     ) -> None:
-        self.locates = locate is not None
-        """Whether it has a use for the address of a client, as it was before it was masked."""
+        self.geo = geo or GeoReader()
+        """Finds where addresses are; when it has sources, it has a use for addresses as they were before being masked."""
         self._companions = Companions()
         self._accounting = accounting or Accounting()
         self._error_log = LogThrottle()
         self._worker = BatchWorker(
             exporter,
-            EventMaker(funnels, ignores_users=ignores_users, locate=locate),
+            EventMaker(funnels, ignores_users=ignores_users, geo=self.geo),
             self._accounting,
             queue_size=queue_size,
             batch_size=batch_size,

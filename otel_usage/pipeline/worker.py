@@ -235,6 +235,7 @@ class BatchWorker:
     def _make_batch(self, spans: Sequence[tuple[ReadableSpan, Companion]]) -> Batch | None:
         """Return the spans as a frozen batch, None when no event is left of them."""
         events: list[Event] = []
+        self._make_events.look_ahead(spans)
         for span, companion in spans:
             try:
                 made = self._make_events(span, companion)

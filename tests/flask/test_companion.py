@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import flask
 import pytest
 from flask import Flask
@@ -11,11 +13,11 @@ import otel_usage
 from otel_usage import attributes as names
 from otel_usage import wiring
 from otel_usage.instrumentation.tracked import current_request
-from otel_usage.model import Attributes, Event
+from otel_usage.model import Event
 from otel_usage.pipeline.accounting import Accounting
 from otel_usage.pipeline.companion import _MOST_WAITING, NO_COMPANION, Companion, Companions
 from otel_usage.pipeline.processor import UsageSpanProcessor
-from otel_usage.settings import Settings
+from tests.mmdb import write_database
 from tests.recording import RecordingExporter
 from tests.tracking import Tracking
 
@@ -37,10 +39,6 @@ def build_shop() -> Flask:
         return "home"
 
     return app
-
-
-def locate(address: str) -> Attributes:
-    return {names.COUNTRY: "CH"} if address == PEER else {}
 
 
 def test_each_span_takes_its_own_companion_and_only_once() -> None:
@@ -89,13 +87,10 @@ def test_whoever_takes_an_event_gets_it_enriched_and_its_failure_loses_nothing(
 
 @pytest.mark.parametrize("policy", ["full", "masked", "hashed", "off"])
 def test_an_address_is_located_in_full_and_kept_as_the_policy_says(
-    tracking: Tracking, monkeypatch: pytest.MonkeyPatch, policy: str
+    tracking: Tracking, tmp_path: Path, policy: str
 ) -> None:
-    def make(settings: Settings, exporter: RecordingExporter) -> None:
-        wiring._wiring.processor = UsageSpanProcessor(exporter, locate=locate)
-
-    monkeypatch.setattr(wiring, "_make_processor", make)
-    tracking.start(ip=policy)
+    database = write_database(tmp_path / "geo.mmdb", {f"{PEER}/32": {"country_code": "CH"}})
+    tracking.start(ip=policy, geo_database=str(database))
 
     build_shop().test_client().get("/", environ_overrides={"REMOTE_ADDR": PEER})
 
