@@ -19,6 +19,7 @@ from flask.globals import _cv_request
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # mypy 2.4 loses the name
 
 from otel_usage import attributes as names
+from otel_usage.flask.app_usage import EXTENSION, HANDOVER_KEY, AppUsage, Handover
 from otel_usage.flask.request import FlaskRequest
 from otel_usage.flask.scope import place_of
 from otel_usage.flask.users import signed_in_user
@@ -64,9 +65,17 @@ class FlaskUsageInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         request_tearing_down.disconnect(_request_tearing_down)
 
 
-@never_raises
 def _request_started(sender: Flask, **extra: Any) -> None:
-    _open(sender)
+    usage: AppUsage | None = sender.extensions.get(EXTENSION)
+    if usage is not None:
+        # Not guarded: a test of the app shall see that its extension is misused.
+        usage.prepare_request(sender.testing)
+    _open_or_report(sender)
+
+
+@never_raises
+def _open_or_report(app: Flask) -> None:
+    _open(app)
 
 
 def _open(app: Flask) -> _Opened | None:
@@ -104,6 +113,7 @@ def _request_finished(sender: Flask, response: Response, **extra: Any) -> None:
         opened.tracked.is_left_at_close = True
         body = _count_body(response) if size is None and not opened.tracked.filter_reason else None
         response.call_on_close(lambda: _leave(opened, body))
+    _wait_for_storages(opened)
 
 
 @never_raises
@@ -128,6 +138,8 @@ def _request_tearing_down(sender: Flask, **extra: Any) -> None:
             # Whatever happens: the next request of this thread would be taken for one inside this one.
             if not opened.tracked.is_left_at_close:
                 opened.tracker.leave(opened.tracked)
+        # By now contrib has ended its span.
+        _wait_for_storages(opened)
 
 
 class _Opened(NamedTuple):
@@ -151,6 +163,14 @@ def tracked_here() -> TrackedRequest | None:
     """Return the tracked request of the current request context, None where that is not tracked by itself."""
     opened = _opened_here()
     return opened.tracked if opened is not None else None
+
+
+def _wait_for_storages(opened: _Opened) -> None:
+    """Under TESTING, let the storages have the request before its test goes on."""
+    tracked, environ = opened.tracked, opened.context.request.environ
+    if HANDOVER_KEY in environ and tracked.span is not None and not tracked.span.is_recording():
+        handover: Handover = environ.pop(HANDOVER_KEY)
+        handover.wait(opened.tracker.runtime.processor)
 
 
 @never_raises
@@ -181,6 +201,9 @@ def _finish(opened: _Opened, response: Response | None, size: int | None) -> str
     # Contrib makes its span INTERNAL where an outer one is there.
     span = find_request_span(environ.get(_CONTRIB_SPAN_KEY))
     tracked.is_untraced = span is None and _CONTRIB_START_KEY in environ and _CONTRIB_SPAN_KEY not in environ
+    usage: AppUsage | None = context.app.extensions.get(EXTENSION)
+    if usage is not None and not tracked.filter_reason:
+        usage.describe(tracked, context, tracker.runtime.settings)
     return tracker.finish(tracked, _answer(opened, response, size), span)
 
 
@@ -190,10 +213,20 @@ def _tracker_of(app: Flask) -> RequestTracker | None:
         return None
     tracker: RequestTracker | None = app.extensions.get(_EXTENSION)
     if tracker is None or tracker.runtime is not active:
+        usage: AppUsage | None = app.extensions.get(EXTENSION)
         tracker = app.extensions[_EXTENSION] = RequestTracker(
-            active, app.secret_key, session_cookie=str(app.config.get("SESSION_COOKIE_NAME", ""))
+            active,
+            app.secret_key,
+            session_cookie=str(app.config.get("SESSION_COOKIE_NAME", "")),
+            scope=usage.scope(active.settings) if usage is not None else None,
+            follows_visitors=usage is None or usage.follows_visitors,
         )
     return tracker
+
+
+def forget_tracker(app: Flask) -> None:
+    """Let the next request of an app look anew at what is tracked of it."""
+    app.extensions.pop(_EXTENSION, None)
 
 
 def _answer(opened: _Opened, response: Response | None, size: int | None) -> Answer:

@@ -27,9 +27,11 @@ def exclude_blueprint(blueprint: Blueprint) -> Blueprint:
 
 def place_of(app: Flask, rule: Rule | None) -> Place:
     """Return where in the app a matched rule leads to."""
-    if rule is None:
-        return UNKNOWN_PLACE
-    endpoint = rule.endpoint
+    return UNKNOWN_PLACE if rule is None else place_of_endpoint(app, rule.endpoint)
+
+
+def place_of_endpoint(app: Flask, endpoint: str) -> Place:
+    """Return the view of an endpoint, and the blueprints that it belongs to."""
     view = app.view_functions.get(endpoint)
     name, dot, _ = endpoint.rpartition(".")
     if not dot:

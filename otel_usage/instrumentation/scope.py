@@ -99,10 +99,7 @@ class Scope:
     def needs_place(self) -> bool:
         """Whether the place of a request can make a difference; if not, its path says it all."""
         return (
-            _has_marks
-            or self._marks is not None
-            or not self._tracks_all
-            or self._tracks_unmatched == "false"
+            _has_marks or self._marks is not None or not self._tracks_all or self._tracks_unmatched == "false"
         )
 
     def reason_to_filter(self, path: str, place: Place) -> str:

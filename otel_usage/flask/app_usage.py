@@ -1,0 +1,236 @@
+"""What the `TrackUsage` extensions of one app want of its requests: their scopes, `g.track_var`, their storages."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from datetime import date
+from decimal import Decimal
+from pathlib import PurePath
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+from uuid import UUID
+
+import flask
+from flask.ctx import RequestContext
+
+from otel_usage import attributes as names
+from otel_usage.flask.marks import OwnMarks
+from otel_usage.flask.scope import place_of
+from otel_usage.flask.storages import Delivery, RequestExtras
+from otel_usage.flask.track_var import read_track_var, to_json
+from otel_usage.instrumentation.guard import report_error
+from otel_usage.instrumentation.redaction import bounded
+from otel_usage.instrumentation.scope import AnyScope, Scope
+from otel_usage.instrumentation.tracked import TrackedRequest, current_request
+from otel_usage.log_throttle import LogThrottle
+from otel_usage.model import Event
+from otel_usage.pipeline.processor import UsageSpanProcessor
+from otel_usage.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+EXTENSION = "otel_usage_track_usage"
+"""Under which an app's `AppUsage` stands in `app.extensions`."""
+TRACK_VAR = names.PROPERTY_PREFIX + "track_var"
+
+TRACK_BY_MODE = {"exclude": "all", "include": "included"}
+"""What `OTEL_USAGE_TRACK` says, by the old word for it."""
+
+HANDOVER_KEY = "otel_usage.handover"
+"""Where the environment of a request keeps its `Handover` under TESTING."""
+_TESTING_SECONDS = 5.0
+"""How long a request of a test waits for the storages."""
+_PLAIN = (str, bytes, int, float, Decimal, UUID, date, PurePath)
+
+_misuse_log = LogThrottle()
+
+
+class ModeError(NotImplementedError):
+    """The mode is neither `include` nor `exclude`."""
+
+    def __init__(self, mode: object) -> None:
+        super().__init__(
+            f"TRACK_USAGE_INCLUDE_OR_EXCLUDE_VIEWS is {mode!r}, expected 'exclude' (track every view but the excluded "
+            "ones) or 'include' (track only the included ones)"
+        )
+
+
+class Attachment(NamedTuple):
+    """What one `TrackUsage` wants of one app."""
+
+    marks: OwnMarks
+    mode: str
+    """`include` or `exclude`."""
+    delivery: Delivery | None
+    """None without storages."""
+    date: Callable[[], int | None]
+    """Returns the `date` of the data in seconds since the epoch, None for the request's own."""
+
+
+class AppUsage:
+    """All attachments of one app."""
+
+    def __init__(self, app_name: str, follows_visitors: bool) -> None:
+        """Begin without any.
+
+        Args:
+            app_name: `server_name` of the data.
+            follows_visitors: whether visits are made, and their cookie is set.
+        """
+        self.follows_visitors = follows_visitors
+        self._app_name = app_name
+        self._by_owner: dict[object, Attachment] = {}
+        # Replaced as a whole: a request of another thread sees the old or the new.
+        self._all: tuple[Attachment, ...] = ()
+        self._takers: tuple[Attachment, ...] = ()
+
+    def attachment_of(self, owner: object) -> Attachment | None:
+        """Return what an extension wants; None when it is not attached."""
+        return self._by_owner.get(owner)
+
+    def attach(self, owner: object, attachment: Attachment) -> None:
+        """Take what an extension wants, in the place of what it wanted before."""
+        self._by_owner[owner] = attachment
+        self._all = tuple(self._by_owner.values())
+        self._takers = tuple(each for each in self._all if each.delivery is not None)
+
+    def scope(self, settings: Settings) -> Scope:
+        """Return which requests any of them wants."""
+        return AnyScope([_scope_of(each, settings) for each in self._all])
+
+    def prepare_request(self, is_testing: bool) -> None:
+        """Give the request its `g.track_var`, before any code of the app can ask for it.
+
+        Raises:
+            ModeError: under TESTING only, when somebody has changed the mode to a wrong one.
+        """
+        for each in self._all:
+            if each.mode not in TRACK_BY_MODE:
+                _complain_of_mode(each.mode, is_testing)
+        outer = current_request()
+        if outer is not None and not outer.is_finished and "track_var" in flask.g:
+            return  # a request inside another shares its context, and must leave what is in it
+        flask.g.track_var = {}
+
+    def describe(self, tracked: TrackedRequest, context: RequestContext, settings: Settings) -> None:
+        """Add what the app said in `g.track_var` to a request, and let its event reach the storages. Never raises."""
+        try:
+            track_var = _track_var()
+            if track_var:
+                tracked.plugin_attributes = {**tracked.plugin_attributes, TRACK_VAR: to_json(track_var)}
+            takers = self._takers
+            if len(self._all) > 1:
+                place = place_of(context.app, context.request.url_rule)
+                path = tracked.facts.path
+                takers = tuple(t for t in takers if not _scope_of(t, settings).reason_to_filter(path, place))
+            if takers:
+                self._hand_over(takers, tracked, context, track_var)
+        except Exception as error:
+            report_error(error)
+
+    def _hand_over(
+        self,
+        takers: tuple[Attachment, ...],
+        tracked: TrackedRequest,
+        context: RequestContext,
+        track_var: Mapping[str, Any],
+    ) -> None:
+        environ = context.request.environ
+        extras = RequestExtras(
+            self._app_name,
+            _plain_arguments(context.request.view_args),
+            track_var,
+            host=bounded(environ.get("HTTP_HOST", ""), names.MAX_NAME),
+            protocol=bounded(environ.get("SERVER_PROTOCOL", ""), 16),
+        )
+        handover = Handover(takers, extras, threading.Event() if context.app.testing else None)
+        tracked.companion = tracked.companion._replace(on_event=handover)
+        if handover.is_done is not None:
+            environ[HANDOVER_KEY] = handover
+
+
+class Handover:
+    """Hands the event of one request to the storages, on the worker's thread."""
+
+    __slots__ = ("_extras", "_takers", "is_done")
+
+    def __init__(
+        self, takers: tuple[Attachment, ...], extras: RequestExtras, is_done: threading.Event | None
+    ) -> None:
+        self._takers = takers
+        self._extras = extras
+        self.is_done = is_done
+        """Set when the storages have been offered the event; None where nobody waits for that."""
+
+    def __call__(self, event: Event) -> None:
+        """Offer the event."""
+        try:
+            extras = self._extras._replace(url_args=_first_values(str(event.attributes.get(names.QUERY, ""))))
+            for taker in self._takers:
+                if taker.delivery is not None:
+                    taker.delivery.offer(event, extras._replace(date=taker.date()))
+        finally:
+            if self.is_done is not None:
+                self.is_done.set()
+
+    def wait(self, processor: UsageSpanProcessor | None) -> None:
+        """Wait, within bounds, until the storages have dealt with the request."""
+        if self.is_done is None or processor is None:
+            return
+        # Only to wake the worker: an exporter whose server is down must not hold up each request of a test.
+        processor.force_flush(1)
+        in_time = self.is_done.wait(_TESTING_SECONDS)
+        for taker in self._takers:
+            if taker.delivery is not None:
+                in_time = taker.delivery.flush(_TESTING_SECONDS) and in_time
+        if not in_time:
+            _misuse_log.log(
+                logger,
+                logging.WARNING,
+                "TESTING is on, and the storages did not take a request within %g seconds",
+                _TESTING_SECONDS,
+            )
+
+
+def _scope_of(attachment: Attachment, settings: Settings) -> Scope:
+    return Scope(settings, track=TRACK_BY_MODE.get(attachment.mode, ""), marks=attachment.marks)
+
+
+def _complain_of_mode(mode: object, is_testing: bool) -> None:
+    if is_testing:
+        raise ModeError(mode)
+    _misuse_log.log(logger, logging.ERROR, "%s. Going on with what OTEL_USAGE_TRACK says.", ModeError(mode))
+
+
+def _track_var() -> dict[str, Any]:
+    """Return a copy of what the app put into `g.track_var`."""
+    given = flask.g.get("track_var", {})
+    track_var = read_track_var(given)
+    if track_var is None:
+        _misuse_log.log(
+            logger,
+            logging.WARNING,
+            "flask.g.track_var is a %s, expected a dictionary; it is left out",
+            type(given).__name__,
+        )
+        return {}
+    return track_var
+
+
+def _plain_arguments(view_args: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return the arguments of the route, an object that a converter loaded as the name of its type."""
+    if not view_args:
+        return None if view_args is None else {}
+    return {
+        name: value if isinstance(value, _PLAIN) or value is None else type(value).__name__
+        for name, value in view_args.items()
+    }
+
+
+def _first_values(query: str) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True) if query else ():
+        values.setdefault(name, value)
+    return values
