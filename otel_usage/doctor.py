@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from otel_usage import attributes as names
 from otel_usage.clickhouse import MISSING_SCHEMA_CODES, ClickHouse, connect
 from otel_usage.cures import explain, migrate_command
+from otel_usage.enrich.geo_database import describe_database
 from otel_usage.environment import unknown_settings, unusable_settings
-from otel_usage.errors import ClickHouseError, DeliveryError, OtelUsageError
+from otel_usage.errors import ClickHouseError, DeliveryError, OtelUsageError, SettingError
 from otel_usage.model import NO_SPAN, Event
 from otel_usage.pipeline.exporters.clickhouse import ClickHouseSpanExporter
 from otel_usage.schema import deduplicates, pending
@@ -51,6 +52,15 @@ def examine_settings(settings: Settings, environ: Mapping[str, str] | None = Non
         yield Finding(False, fault)
     if not faults:
         yield Finding(True, "the settings can be used")
+    if settings.geo_database:
+        yield _geo_database(settings.geo_database)
+
+
+def _geo_database(path: str) -> Finding:
+    try:
+        return Finding(True, f"the geo database is {describe_database(path)}")
+    except SettingError as error:
+        return Finding(False, str(error))
 
 
 def examine(dsn: str) -> Iterator[Finding]:

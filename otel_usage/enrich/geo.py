@@ -132,6 +132,7 @@ class GeoLookup:
     def __init__(self, named: object) -> None:
         self._named = named
         self._function: Any = None
+        self._log = LogThrottle(3600)
 
     def prepare(self) -> None:
         """Load the function; where there is none, log that, and know nothing."""
@@ -142,7 +143,18 @@ class GeoLookup:
     def ask(self, address: str) -> Attributes:
         """Return what the function says."""
         self.prepare()
-        return read_answer(self._function(address))
+        answer = self._function(address)
+        found = read_answer(answer)
+        if answer and not found:
+            self._log.log(
+                logger,
+                logging.WARNING,
+                "%s returned a %s in which no place is understood. Expected a mapping with country (two letters), "
+                "region and city, or None",
+                self.name,
+                type(answer).__name__,
+            )
+        return found
 
     def _load(self) -> Any:
         named = self._named

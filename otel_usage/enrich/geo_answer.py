@@ -54,7 +54,7 @@ def _attributes(country: str, region: str, region_name: str, city: str) -> Attri
 
 
 def _country_of(answer: Mapping[Any, Any]) -> str:
-    for key in (*_COUNTRY_KEYS, "registered_country"):
+    for key in _COUNTRY_KEYS:
         value = answer.get(key)
         if isinstance(value, Mapping):
             value = value.get("iso_code")

@@ -10,12 +10,16 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import stat
 import time
 from collections.abc import Callable
+from datetime import datetime, timezone
 from functools import lru_cache
+from itertools import islice
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from otel_usage import attributes as names
 from otel_usage.enrich.geo_answer import NOWHERE, read_answer
 from otel_usage.errors import SettingError
 from otel_usage.log_throttle import LogThrottle
@@ -30,6 +34,10 @@ CHECK_SECONDS = 60.0
 """How long a file that was replaced may go unseen."""
 _CACHED_ADDRESSES = 16_384
 _SETTING = "OTEL_USAGE_GEO_DATABASE"
+_METADATA_BEGINS = b"\xab\xcd\xefMaxMind.com"
+_METADATA_BYTES = 128 * 1024
+"""The last bytes of the file, in which its metadata must begin."""
+_NETWORKS_TRIED = 2000
 
 
 class GeoDatabase:
@@ -82,6 +90,8 @@ class GeoDatabase:
             if identity == self._identity:
                 return
             reader = open_database(self._path)
+            if _identity_of(self._path) != identity:
+                return  # somebody writes to it: the next look finds it whole
         except SettingError as error:
             if str(error) != self._fault:
                 self._fault = str(error)
@@ -111,6 +121,7 @@ def open_database(path: str) -> Reader:
         raise SettingError(
             f"{_SETTING} needs maxminddb. Install it with: pip install 'otel-usage[geo]'"
         ) from None
+    _identity_of(path)
     try:
         return _read_into_memory(maxminddb, path)
     except OSError as error:
@@ -118,11 +129,30 @@ def open_database(path: str) -> Reader:
     except Exception as error:  # of a damaged file the readers raise what they like
         raise SettingError(
             f"{_SETTING} is '{path}', which is no whole MaxMind DB file ({type(error).__name__}). Download it "
-            "again, and unpack it if it ends in .gz or .tar.gz"
+            "again, and unpack it if its name ends in .gz"
         ) from None
 
 
+def describe_database(path: str) -> str:
+    """Return the type of a database and when it was built, such as `GeoLite2-City of 2026-11-17`.
+
+    Raises:
+        SettingError: it cannot be used, or names no country for any of its first networks.
+    """
+    reader = open_database(path)
+    metadata = reader.metadata()
+    networks = islice(reader, _NETWORKS_TRIED)
+    if not any(names.COUNTRY in read_answer(record) for _network, record in networks):
+        raise SettingError(
+            f"{_SETTING} is '{path}', of type {metadata.database_type}, in which no countries were found. "
+            "Expected one such as GeoLite2-Country or dbip-city-lite"
+        )
+    built = datetime.fromtimestamp(metadata.build_epoch, timezone.utc)
+    return f"{metadata.database_type} of {built:%Y-%m-%d}"
+
+
 def _read_into_memory(maxminddb: ModuleType, path: str) -> Reader:
+    _check_end(path)
     if hasattr(os, "memfd_create"):
         try:
             return _open_copy(maxminddb, path)
@@ -130,6 +160,15 @@ def _read_into_memory(maxminddb: ModuleType, path: str) -> Reader:
             pass
     reader: Reader = maxminddb.open_database(path, maxminddb.MODE_MEMORY)
     return reader
+
+
+def _check_end(path: str) -> None:
+    """Refuse what is no such database before all of it is read: a wrong path may name anything."""
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        file.seek(max(size - _METADATA_BYTES, 0))
+        if _METADATA_BEGINS not in file.read(_METADATA_BYTES):
+            raise EOFError
 
 
 def _open_copy(maxminddb: ModuleType, path: str) -> Reader:
@@ -144,6 +183,9 @@ def _open_copy(maxminddb: ModuleType, path: str) -> Reader:
 def _identity_of(path: str) -> tuple[int, ...]:
     try:
         status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            # Reading a pipe would never end.
+            raise OSError(0, "it is no file")
     except (OSError, ValueError) as error:  # ValueError of a path with a zero byte
         raise _unreadable(path, error) from None
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

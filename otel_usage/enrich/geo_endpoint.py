@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
@@ -11,10 +12,13 @@ from urllib.parse import quote, urlsplit
 
 from otel_usage.enrich.geo_answer import NOWHERE, read_answer
 from otel_usage.enrich.geo_background import SourceUnavailable
+from otel_usage.log_throttle import LogThrottle
 from otel_usage.model import Attributes
 
 if TYPE_CHECKING:
     from urllib3 import PoolManager
+
+logger = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 2.0
 _MAX_BYTES = 64 * 1024
@@ -72,6 +76,8 @@ class GeoEndpoint:
         self._host = urlsplit(url).hostname
         self._pool: PoolManager | None = None
         self._pool_pid = 0
+        self._is_understood = False
+        self._log = LogThrottle(86_400)
 
     @property
     def name(self) -> str:
@@ -104,7 +110,17 @@ class GeoEndpoint:
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             # Without its text, which has the address in it.
             raise SourceUnavailable(f"gave no answer ({type(error).__name__})") from None
-        return _read(response.status, body)
+        found = _read(response.status, body)
+        self._is_understood = self._is_understood or bool(found)
+        if not self._is_understood:
+            self._log.log(
+                logger,
+                logging.WARNING,
+                "%s has not named a country yet. Expected JSON with country_code or country, of two letters; "
+                "its documentation may ask for a key",
+                self.name,
+            )
+        return found
 
     def _connections(self) -> PoolManager:
         # A forked child leaves its parent's sockets alone.
