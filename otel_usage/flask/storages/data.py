@@ -81,7 +81,8 @@ def build_data(event: Event, extras: RequestExtras) -> dict[str, Any]:
 
 def _url(attributes: Attributes, host: str) -> str:
     target = request_target(str(attributes.get(names.PATH, "")), str(attributes.get(names.QUERY, "")))
-    return f"{attributes.get(names.SCHEME) or 'http'}://{host or attributes.get(names.HOST, '')}{target}"
+    host = host or str(attributes.get(names.HOST, ""))
+    return f"{attributes.get(names.SCHEME) or 'http'}://{host}{target}" if host else target
 
 
 def _ip_info(attributes: Attributes) -> dict[str, Any] | None:

@@ -5,30 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from otel_usage import attributes as names
-from otel_usage.enrich.user_agent import UNKNOWN
 from otel_usage.model import Attributes
-
-_BROWSERS = {
-    "chrome mobile": "chrome",
-    "chrome mobile ios": "chrome",
-    "chrome mobile webview": "chrome",
-    "edge mobile": "edge",
-    "firefox mobile": "firefox",
-    "firefox ios": "firefox",
-    "ie": "msie",
-    "ie mobile": "msie",
-    "mobile safari": "safari",
-    "mobile safari ui/wkwebview": "safari",
-    "opera mobile": "opera",
-}
-_PLATFORMS = {
-    "mac os x": "macos",
-    "chrome os": "chromeos",
-    "ubuntu": "linux",
-    "fedora": "linux",
-    "debian": "linux",
-}
-_APPLE_MOBILE = "ios"
+from otel_usage.reports.old_agent import old_browser, old_platform
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +32,11 @@ def user_agent_of(attributes: Attributes) -> UserAgent:
     string = str(attributes.get(names.USER_AGENT, ""))
     return UserAgent(
         string,
-        _old_name(attributes.get(names.BROWSER), _BROWSERS),
-        _platform(string, _old_name(attributes.get(names.OS), _PLATFORMS)),
+        old_browser(str(attributes.get(names.BROWSER, ""))),
+        old_platform(str(attributes.get(names.OS, "")), string),
         _text_or_none(attributes.get(names.BROWSER_VERSION)),
         _text_or_none(attributes.get(names.LANGUAGE)),
     )
-
-
-def _old_name(name: object, old_names: dict[str, str]) -> str | None:
-    known = str(name or UNKNOWN).lower()
-    return None if known == UNKNOWN else old_names.get(known, known)
-
-
-def _platform(string: str, platform: str | None) -> str | None:
-    if platform == _APPLE_MOBILE:
-        return "ipad" if "iPad" in string else "iphone"
-    return platform
 
 
 def _text_or_none(value: object) -> str | None:
