@@ -99,6 +99,8 @@ class _Wiring:
         self.own_provider: TracerProvider | None = None
         self.provider: trace.TracerProvider | None = None
         """To which the processor is attached."""
+        self.needs_destination = False
+        """Somebody reads events back, from wherever they are sent."""
         self.closers: list[Callable[[float], object]] = []
         """Of those who take events in this process, wherever the settings send them."""
         self.funnels: tuple[Funnel, ...] = ()
@@ -194,6 +196,11 @@ def prefer(key: str, **settings: object) -> None:
             )
 
 
+def need_destination() -> None:
+    """Let events leave the process by the default, also where somebody inside takes them: they are to be read back."""
+    _wiring.needs_destination = True
+
+
 def take_events_in_process(close: Callable[[float], object]) -> None:
     """Let events reach somebody inside the process, also where the settings send them nowhere.
 
@@ -270,7 +277,8 @@ def _prepare_processor(settings: Settings) -> None:
 def _stays_in_process(settings: Settings) -> bool:
     """Whether somebody in the process takes the events, and nobody has said where else they shall go."""
     is_named = settings.exporter or settings.dsn or settings.otlp_endpoint
-    return bool(_wiring.closers) and not (is_named or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"))
+    is_wanted = _wiring.needs_destination or not _wiring.closers
+    return not (is_wanted or is_named or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"))
 
 
 def _make_processor(settings: Settings, exporter: EventExporter) -> None:

@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from pathlib import PurePath
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl
 from uuid import UUID
 
 import flask
 from flask.ctx import RequestContext
 
 from otel_usage import attributes as names
+from otel_usage.flask.handover import Handover, StorageWait, Taker
 from otel_usage.flask.marks import OwnMarks
 from otel_usage.flask.scope import place_of
-from otel_usage.flask.storages import Delivery, RequestExtras
+from otel_usage.flask.storages import RequestExtras
 from otel_usage.flask.track_var import read_track_var, to_json
 from otel_usage.instrumentation.guard import report_error
 from otel_usage.instrumentation.redaction import bounded
-from otel_usage.instrumentation.scope import AnyScope, Scope
+from otel_usage.instrumentation.scope import AnyScope, Place, Scope
 from otel_usage.instrumentation.tracked import TrackedRequest, current_request
 from otel_usage.log_throttle import LogThrottle
-from otel_usage.model import Event
-from otel_usage.pipeline.processor import UsageSpanProcessor
 from otel_usage.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -38,10 +36,8 @@ TRACK_VAR = names.PROPERTY_PREFIX + "track_var"
 TRACK_BY_MODE = {"exclude": "all", "include": "included"}
 """What `OTEL_USAGE_TRACK` says, by the old word for it."""
 
-HANDOVER_KEY = "otel_usage.handover"
-"""Where the environment of a request keeps its `Handover` under TESTING."""
-_TESTING_SECONDS = 5.0
-"""How long a request of a test waits for the storages."""
+WAIT_KEY = "otel_usage.storage_wait"
+"""Where the environment of a request keeps its `StorageWait` under TESTING."""
 _PLAIN = (str, bytes, int, float, Decimal, UUID, date, PurePath)
 
 _misuse_log = LogThrottle()
@@ -63,10 +59,10 @@ class Attachment(NamedTuple):
     marks: OwnMarks
     mode: str
     """`include` or `exclude`."""
-    delivery: Delivery | None
-    """None without storages."""
-    date: Callable[[], int | None]
-    """Returns the `date` of the data in seconds since the epoch, None for the request's own."""
+    taker: Taker | None
+    """None where no storage wants to be called."""
+    reads_back: bool = False
+    """A storage reads what was sent out of the process."""
 
 
 class AppUsage:
@@ -84,7 +80,7 @@ class AppUsage:
         self._by_owner: dict[object, Attachment] = {}
         # Replaced as a whole: a request of another thread sees the old or the new.
         self._all: tuple[Attachment, ...] = ()
-        self._takers: tuple[Attachment, ...] = ()
+        self._takers: tuple[Taker, ...] = ()
 
     def attachment_of(self, owner: object) -> Attachment | None:
         """Return what an extension wants; None when it is not attached."""
@@ -94,7 +90,7 @@ class AppUsage:
         """Take what an extension wants, in the place of what it wanted before."""
         self._by_owner[owner] = attachment
         self._all = tuple(self._by_owner.values())
-        self._takers = tuple(each for each in self._all if each.delivery is not None)
+        self._takers = tuple(each.taker for each in self._all if each.taker is not None)
 
     def scope(self, settings: Settings) -> Scope:
         """Return which requests any of them wants."""
@@ -120,23 +116,31 @@ class AppUsage:
             track_var = _track_var()
             if track_var:
                 tracked.plugin_attributes = {**tracked.plugin_attributes, TRACK_VAR: to_json(track_var)}
-            takers = self._takers
-            if len(self._all) > 1:
-                place = place_of(context.app, context.request.url_rule)
-                path = tracked.facts.path
-                takers = tuple(t for t in takers if not _scope_of(t, settings).reason_to_filter(path, place))
-            if takers:
-                self._hand_over(takers, tracked, context, track_var)
+            handover = self._handover(tracked, context, settings, track_var)
+            if handover is not None:
+                tracked.companion = tracked.companion._replace(on_event=handover)
+            if context.app.testing and self._all:
+                reads_back = any(each.reads_back for each in self._all)
+                if handover is not None:
+                    handover.is_done = threading.Event()
+                context.request.environ[WAIT_KEY] = StorageWait(handover, reads_back)
         except Exception as error:
             report_error(error)
 
-    def _hand_over(
+    def _handover(
         self,
-        takers: tuple[Attachment, ...],
         tracked: TrackedRequest,
         context: RequestContext,
+        settings: Settings,
         track_var: Mapping[str, Any],
-    ) -> None:
+    ) -> Handover | None:
+        takers = self._takers
+        if takers and len(self._all) > 1:
+            takers = self._takers_of(
+                tracked.facts.path, place_of(context.app, context.request.url_rule), settings
+            )
+        if not takers:
+            return None
         environ = context.request.environ
         extras = RequestExtras(
             self._app_name,
@@ -145,53 +149,14 @@ class AppUsage:
             host=bounded(environ.get("HTTP_HOST", ""), names.MAX_NAME),
             protocol=bounded(environ.get("SERVER_PROTOCOL", ""), 16),
         )
-        handover = Handover(takers, extras, threading.Event() if context.app.testing else None)
-        tracked.companion = tracked.companion._replace(on_event=handover)
-        if handover.is_done is not None:
-            environ[HANDOVER_KEY] = handover
+        return Handover(takers, extras)
 
-
-class Handover:
-    """Hands the event of one request to the storages, on the worker's thread."""
-
-    __slots__ = ("_extras", "_takers", "is_done")
-
-    def __init__(
-        self, takers: tuple[Attachment, ...], extras: RequestExtras, is_done: threading.Event | None
-    ) -> None:
-        self._takers = takers
-        self._extras = extras
-        self.is_done = is_done
-        """Set when the storages have been offered the event; None where nobody waits for that."""
-
-    def __call__(self, event: Event) -> None:
-        """Offer the event."""
-        try:
-            extras = self._extras._replace(url_args=_first_values(str(event.attributes.get(names.QUERY, ""))))
-            for taker in self._takers:
-                if taker.delivery is not None:
-                    taker.delivery.offer(event, extras._replace(date=taker.date()))
-        finally:
-            if self.is_done is not None:
-                self.is_done.set()
-
-    def wait(self, processor: UsageSpanProcessor | None) -> None:
-        """Wait, within bounds, until the storages have dealt with the request."""
-        if self.is_done is None or processor is None:
-            return
-        # Only to wake the worker: an exporter whose server is down must not hold up each request of a test.
-        processor.force_flush(1)
-        in_time = self.is_done.wait(_TESTING_SECONDS)
-        for taker in self._takers:
-            if taker.delivery is not None:
-                in_time = taker.delivery.flush(_TESTING_SECONDS) and in_time
-        if not in_time:
-            _misuse_log.log(
-                logger,
-                logging.WARNING,
-                "TESTING is on, and the storages did not take a request within %g seconds",
-                _TESTING_SECONDS,
-            )
+    def _takers_of(self, path: str, place: Place, settings: Settings) -> tuple[Taker, ...]:
+        return tuple(
+            each.taker
+            for each in self._all
+            if each.taker is not None and not _scope_of(each, settings).reason_to_filter(path, place)
+        )
 
 
 def _scope_of(attachment: Attachment, settings: Settings) -> Scope:
@@ -227,10 +192,3 @@ def _plain_arguments(view_args: Mapping[str, Any] | None) -> dict[str, Any] | No
         name: value if isinstance(value, _PLAIN) or value is None else type(value).__name__
         for name, value in view_args.items()
     }
-
-
-def _first_values(query: str) -> dict[str, str]:
-    values: dict[str, str] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True) if query else ():
-        values.setdefault(name, value)
-    return values

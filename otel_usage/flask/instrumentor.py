@@ -19,7 +19,7 @@ from flask.globals import _cv_request
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # mypy 2.4 loses the name
 
 from otel_usage import attributes as names
-from otel_usage.flask.app_usage import EXTENSION, HANDOVER_KEY, AppUsage, Handover
+from otel_usage.flask.app_usage import EXTENSION, WAIT_KEY, AppUsage
 from otel_usage.flask.request import FlaskRequest
 from otel_usage.flask.scope import place_of
 from otel_usage.flask.users import signed_in_user
@@ -168,9 +168,8 @@ def tracked_here() -> TrackedRequest | None:
 def _wait_for_storages(opened: _Opened) -> None:
     """Under TESTING, let the storages have the request before its test goes on."""
     tracked, environ = opened.tracked, opened.context.request.environ
-    if HANDOVER_KEY in environ and tracked.span is not None and not tracked.span.is_recording():
-        handover: Handover = environ.pop(HANDOVER_KEY)
-        handover.wait(opened.tracker.runtime.processor)
+    if WAIT_KEY in environ and tracked.span is not None and not tracked.span.is_recording():
+        environ.pop(WAIT_KEY).wait(opened.tracker.runtime.processor)
 
 
 @never_raises

@@ -12,10 +12,12 @@ from flask import Blueprint, Flask
 
 from otel_usage import wiring
 from otel_usage.flask.app_usage import EXTENSION, TRACK_BY_MODE, AppUsage, Attachment, ModeError
+from otel_usage.flask.handover import Taker
 from otel_usage.flask.instrumentor import FlaskUsageInstrumentor, forget_tracker
 from otel_usage.flask.marks import OwnMarks
 from otel_usage.flask.scope import place_of_endpoint
 from otel_usage.flask.storages import Delivery, StorageCallable
+from otel_usage.flask.storages.clickhouse import ClickHouseReader
 
 logger = logging.getLogger(__name__)
 
@@ -87,13 +89,19 @@ class TrackUsage:
             raise ModeError(mode)
         # What `current_app` stands for, not the proxy.
         app = getattr(app, "_get_current_object", lambda: app)()
-        delivery = _deliver_to(self._storage if storage is None else _checked(storage), app)
+        storages = self._storage if storage is None else _checked(storage)
+        delivery = _deliver_to(storages, app)
+        reads_back = any(isinstance(each, ClickHouseReader) for each in storages)
+        if reads_back:
+            wiring.need_destination()
         _prefer_geo_endpoint(app)
         wiring.configure()
         if not FlaskUsageInstrumentor().is_instrumented_by_opentelemetry:
             FlaskUsageInstrumentor().instrument()
         self._mode = mode or _mode_of_settings()
-        self._attach(app, delivery)
+        taker = Taker(delivery, self._date) if delivery is not None else None
+        attachment = Attachment(self._marks, self._mode, taker, reads_back)
+        self._attach(app, attachment)
 
     def include(self, view: _View) -> _View:
         """Mark a view, or a class of views, as included, and return it. Decorators may stand in any order.
@@ -150,20 +158,20 @@ class TrackUsage:
     def _type(self, mode: str) -> None:
         self._mode = mode
         for app in self._apps:
-            attachment = app.extensions[EXTENSION].attachment_of(self)
-            self._attach(app, attachment.delivery)
+            attachment: Attachment = app.extensions[EXTENSION].attachment_of(self)
+            self._attach(app, attachment._replace(mode=mode))
 
-    def _attach(self, app: Flask, delivery: Delivery | None) -> None:
+    def _attach(self, app: Flask, attachment: Attachment) -> None:
         usage: AppUsage | None = app.extensions.get(EXTENSION)
         if usage is None:
             follows_visitors = app.config.get(_COOKIE_KEY) is not False
             usage = app.extensions[EXTENSION] = AppUsage(app.name, follows_visitors)
         before = usage.attachment_of(self)
-        usage.attach(self, Attachment(self._marks, self._mode, delivery, self._date))
+        usage.attach(self, attachment)
         forget_tracker(app)
         self._apps.add(app)
-        if before is not None and before.delivery is not None and before.delivery is not delivery:
-            before.delivery.close(0)
+        if before is not None and before.taker is not None and before.taker is not attachment.taker:
+            before.taker.delivery.close(0)
 
     def _date(self) -> int | None:
         fake = self._fake_time
@@ -213,9 +221,9 @@ def _checked(storage: Any) -> list[StorageCallable]:
 
 
 def _deliver_to(storages: list[StorageCallable], app: Flask) -> Delivery | None:
-    if not storages:
-        return None
     delivery = Delivery(storages, server_name=app.name)
+    if not delivery.has_work:
+        return None
     _deliveries.add(delivery)
     wiring.take_events_in_process(_close_deliveries)
     return delivery
