@@ -237,6 +237,10 @@ class Settings:
         None, "Days after which `migrate` lets ClickHouse delete events; unset keeps them.",
         read.whole_number(at_least=1, at_most=10_000),
     )  # fmt: skip
+    summary_retention_days: int | None = _setting(
+        None, "Days after which `migrate` lets ClickHouse delete summaries; unset keeps them.",
+        read.whole_number(at_least=1, at_most=10_000),
+    )  # fmt: skip
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, **arguments: object) -> Settings:

@@ -29,6 +29,7 @@ STATE_TABLES = (
     "counters_daily_state",
     "visits_state",
     "funnel_stages_state",
+    "summaries_state",
 )
 
 

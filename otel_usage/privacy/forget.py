@@ -11,17 +11,21 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta, timezone
+from datetime import date
 
 from otel_usage.clickhouse import ClickHouse
 from otel_usage.errors import OtelUsageError
 from otel_usage.privacy.person import ADDRESSES, EVENTS, VISIT_TABLES, VISITS, Person, named_person
 from otel_usage.privacy.selector import Selector
-from otel_usage.privacy.shared_states import SharedState, count_shared_keys, month_of_events
+from otel_usage.privacy.shared_states import (
+    SharedState,
+    count_shared_keys,
+    expired_since,
+    month_of_events,
+)
 from otel_usage.privacy.stage import find_stage, open_stage
 from otel_usage.schema.hold import DEFAULT_LEASE_SECONDS, Hold, HoldLapsed, hold_inserts
 from otel_usage.schema.rebuild import swap_month
-from otel_usage.schema.retention import retention_days_in_force
 from otel_usage.schema.states import StateTable, load_states
 
 _PASSES = 3
@@ -209,7 +213,7 @@ class _Forgetting:
         lacks_events = self._stage.is_swapping(month)
         for state in shared:
             hold.extend()
-            state.examine(self._person, self._gone_since(), lacks_events=lacks_events)
+            state.examine(self._person, expired_since(self._client, EVENTS), lacks_events=lacks_events)
         torn = sorted({day for state in shared for day in state.torn_days()})
         if torn:
             raise OtelUsageError(
@@ -217,10 +221,6 @@ class _Forgetting:
                 "and its writer has yet to send it again. Nothing of that month was changed. Run it again later; "
                 f"if no writer has anything waiting, run first: otel-usage rebuild --day {torn[0]}"
             )
-
-    def _gone_since(self) -> date | None:
-        days = retention_days_in_force(self._client)
-        return None if days is None else datetime.now(timezone.utc).date() - timedelta(days=days)
 
     def _count(self, shared: Sequence[SharedState], hold: Hold) -> None:
         """Compare once more, before the events go that could mend a state."""

@@ -12,15 +12,19 @@ from dataclasses import dataclass
 from otel_usage import attributes as names
 from otel_usage.privacy.selector import ADDRESS_HASH, USER, VISIT, VISITOR, Selector
 
-EVENTS, REJECTED, VISITS, STAGES, ADDRESSES = (
+EVENTS, REJECTED, VISITS, STAGES, ADDRESSES, SUMMARIES = (
     "events",
     "rejected_events",
     "visits_state",
     "funnel_stages_state",
     "ips_daily_state",
+    "summaries_state",
 )
 VISIT_TABLES = (VISITS, STAGES)
 """State tables with a row for each visit."""
+
+_BY_ADDRESS = (ADDRESSES, SUMMARIES)
+"""State tables with keys that are an address, and so a person's as a whole."""
 
 _HAS_VISIT = "visit_key_bytes != toFixedString('', 16)"
 
@@ -32,7 +36,7 @@ class Person:
     kind: str
     """What was named: see `Selector`."""
     conditions: Mapping[str, str]
-    """By table: which rows are the person's. Without `ips_daily_state` unless an address was named."""
+    """By table: which rows are the person's. Without those that are kept by address unless one was named."""
     direct: Mapping[str, str]
     """By table: in which rows stands what was named."""
     visits: str
@@ -88,8 +92,7 @@ def _person(kind: str, direct: Mapping[str, str], visits: str, parameters: Mappi
     )
     if kind != VISIT:
         conditions[EVENTS] = f"({direct[EVENTS]} OR {of_visits})"
-    if ADDRESSES in direct:
-        conditions[ADDRESSES] = direct[ADDRESSES]
+    conditions.update({table: direct[table] for table in _BY_ADDRESS if table in direct})
     return Person(kind, conditions, direct, visits, parameters)
 
 
@@ -114,9 +117,15 @@ def _direct(kind: str, values_of: Callable[[str], str]) -> dict[str, str]:
         EVENTS: f"(client_address IN {addresses} OR client_address_hash IN {hashes})",
         VISITS: f"tupleElement(first_request, 3) IN {addresses}",
         ADDRESSES: f"client_address IN {addresses}",
+        SUMMARIES: f"kind = 'remote' AND (key IN (SELECT {_SUMMARY_KEY} FROM {values}) OR key IN {hashes})",
         REJECTED: f"(toIPv6OrDefault({_body(names.CLIENT_ADDRESS)}) IN {addresses} "
         f"OR {_body(names.CLIENT_ADDRESS_HASH)} IN {hashes})",
     }
+
+
+_ADDRESS = "toString(toIPv6(value))"
+_SUMMARY_KEY = f"if(startsWith({_ADDRESS}, '::ffff:') AND position({_ADDRESS}, '.') > 0, substring({_ADDRESS}, 8), {_ADDRESS})"
+"""An address as the view `summaries_mv` writes it."""
 
 
 def _body(attribute: str) -> str:

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta, timezone
 
 from otel_usage.clickhouse import ClickHouse
 from otel_usage.privacy.person import EVENTS, Person
 from otel_usage.schema.rebuild import ONE_ROW_AN_EVENT, build_month
+from otel_usage.schema.retention import retention_days_in_force
 from otel_usage.schema.states import StateTable
 
-_PLAIN, _UNIQUE, _KEPT, _TORN = "plain", "unique", "kept", "torn"
+_PLAIN, _UNIQUE, _KEPT, _TORN, _EXPIRED = "plain", "unique", "kept", "torn", "expired"
 """What is known of a key: its events give its sums; they do when each event counts once; some of its events are
-gone; it lacks events, which a batch that is stored in part will bring."""
+gone; it lacks events, which a batch that is stored in part will bring; its table deletes it by age itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,8 @@ class SharedState:
         own = person.conditions.get(self.table.name)
         # A key that is the person's goes as a whole, whatever is left of its events.
         cases = [(own, _PLAIN)] if own else []
+        if expired := expired_since(self._client, self.table.name):
+            cases.append((f"day <= {_date(expired)}", _EXPIRED))
         if gone_since:
             cases.append((f"day <= {_date(gone_since)}", _KEPT))
         for name in self._events.sources():
@@ -140,11 +143,11 @@ class SharedState:
 
     def count(self) -> int:
         """Return how many keys count the person and are corrected."""
-        return sum(keys for status, _, keys in self._found if status != _KEPT)
+        return sum(keys for status, _, keys in self._found if status in (_PLAIN, _UNIQUE))
 
     def build(self) -> bool:
         """Build the month's new content beside the table; return False if there is nothing to correct."""
-        if not self.count():
+        if all(status == _KEPT for status, _, _ in self._found):
             return False
         sources = [
             (others, f"{self.table.key} IN {self._keys_with(status)}")
@@ -154,7 +157,7 @@ class SharedState:
             self._client,
             self.table,
             self._events.month,
-            f"{self.table.key} NOT IN {self._keys_with(_PLAIN, _UNIQUE)}",
+            f"{self.table.key} NOT IN {self._keys_with(_PLAIN, _UNIQUE, _EXPIRED)}",
             sources,
         )
         return True
@@ -194,6 +197,12 @@ def count_shared_keys(client: ClickHouse, tables: Sequence[StateTable], person: 
         )
         for table in tables
     }
+
+
+def expired_since(client: ClickHouse, table: str) -> date | None:
+    """Return the last day of which a table's rows are being deleted by age; None when it keeps them."""
+    days = retention_days_in_force(client, table)
+    return None if days is None else datetime.now(timezone.utc).date() - timedelta(days=days)
 
 
 def _once(events: str) -> str:

@@ -1,4 +1,4 @@
-"""The migrations as files: `migrations/NNNN_verb_what.sql`, one statement each, never edited after a release."""
+"""The migrations as files: `migrations/NNNN_verb_what.sql`, never edited after a release."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from functools import lru_cache
 from importlib.resources import files
 
 _FILE_NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
+_VIEW = re.compile(r"CREATE MATERIALIZED VIEW IF NOT EXISTS (\w+)")
 _COMMENT = re.compile(r"--[^\n]*")
 
 
@@ -21,8 +22,20 @@ class Migration:
     sql: str
 
     @property
+    def statements(self) -> tuple[str, ...]:
+        """What is to be run, in order: one statement, or a family of plain views."""
+        parts = (part.strip() for part in _COMMENT.sub("", self.sql).split(";"))
+        return tuple(part for part in parts if part)
+
+    @property
+    def view(self) -> str:
+        """The materialized view that it creates; empty for the others."""
+        found = _VIEW.search(self.sql)
+        return found[1] if found else ""
+
+    @property
     def checksum(self) -> str:
-        """Names the statement itself: comments and white space do not count."""
+        """Names the statements themselves: comments and white space do not count."""
         statement = " ".join(_COMMENT.sub("", self.sql).split())
         return hashlib.sha256(statement.encode()).hexdigest()
 

@@ -89,10 +89,25 @@ def rebuild_day(
     """
     states = load_states(client)
     _check_retention(client, day)
+    return rebuild_tables(client, states, day, lease_seconds=lease_seconds)
+
+
+def rebuild_tables(
+    client: ClickHouse,
+    tables: Sequence[StateTable],
+    day: date,
+    *,
+    lease_seconds: float = DEFAULT_LEASE_SECONDS,
+) -> tuple[RebuiltTable, ...]:
+    """Do the same to some tables; the events of the day must all be there.
+
+    Raises:
+        OtelUsageError: they are not, so that counts would be lost.
+    """
     for factor in _LEASE_FACTORS:
         try:
             with hold_inserts(client, lease_seconds * factor) as hold:
-                return tuple(_rebuild_table(client, hold, table, day) for table in states)
+                return tuple(_rebuild_table(client, hold, table, day) for table in tables)
         except HoldLapsed:
             if factor == _LEASE_FACTORS[-1]:
                 raise

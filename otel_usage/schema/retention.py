@@ -1,26 +1,56 @@
-"""How long events are kept: the TTL of the table `events`. The views' states stay."""
+"""How long events and summaries are kept: the TTL of their tables. The other states stay."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from otel_usage.clickhouse import ClickHouse
 
-_TTL = re.compile(r"\bTTL toDateTime\(timestamp\) \+ toIntervalDay\((\d+)\)")
+
+@dataclass(frozen=True, slots=True)
+class Retained:
+    """A table of which rows can be deleted by their age."""
+
+    table: str
+    name: str
+    """What its rows are called."""
+    time: str
+    """The column that says how old a row is, as it stands in the rule."""
+    setting: str
 
 
-def retention_days_in_force(client: ClickHouse) -> int | None:
-    """Return after how many days events are deleted; None when they are kept."""
+EVENTS = Retained("events", "events", "toDateTime(timestamp)", "OTEL_USAGE_RETENTION_DAYS")
+SUMMARIES = Retained("summaries_state", "summaries", "day", "OTEL_USAGE_SUMMARY_RETENTION_DAYS")
+
+
+def retention_days_in_force(client: ClickHouse, table: str = EVENTS.table) -> int | None:
+    """Return after how many days rows of a table are deleted, events by default; None when they are kept."""
     definition = client.query(
-        "SELECT create_table_query FROM system.tables WHERE database = currentDatabase() AND name = 'events'"
+        "SELECT create_table_query FROM system.tables WHERE database = currentDatabase() AND name = {table:String}",
+        {"table": table},
     ).rows
-    found = _TTL.search(definition[0][0]) if definition else None
+    times = "|".join(re.escape(retained.time) for retained in (EVENTS, SUMMARIES))
+    found = (
+        re.search(rf"\bTTL (?:{times}) \+ toIntervalDay\((\d+)\)", definition[0][0]) if definition else None
+    )
     return int(found[1]) if found else None
 
 
-def set_retention(client: ClickHouse, days: int) -> bool:
-    """Let ClickHouse delete events after this many days, in its own time; return whether that was new."""
-    if retention_days_in_force(client) == days:
+def set_retention(client: ClickHouse, days: int, retained: Retained = EVENTS) -> bool:
+    """Let ClickHouse delete rows after this many days, in its own time; return whether that was new."""
+    if retention_days_in_force(client, retained.table) == days:
         return False
-    client.command(f"ALTER TABLE events MODIFY TTL toDateTime(timestamp) + INTERVAL {int(days)} DAY")
+    client.command(f"ALTER TABLE {retained.table} MODIFY TTL {retained.time} + INTERVAL {int(days)} DAY")
     return True
+
+
+def apply_retention(client: ClickHouse, retained: Retained, days: int | None) -> str:
+    """Do the same if a number of days is given, and return for people what holds now."""
+    if days is not None:
+        is_new = set_retention(client, days, retained)
+        return f"{retained.name} are deleted after {days} days{', from now on' if is_new else ''}"
+    present = retention_days_in_force(client, retained.table)
+    if present is None:
+        return f"{retained.name} are kept for ever"
+    return f"{retained.name} are deleted after {present} days, as set before; {retained.setting} is unset now"

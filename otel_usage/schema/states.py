@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from otel_usage.clickhouse import ClickHouse
 from otel_usage.errors import SchemaError
+from otel_usage.schema.applied import pending
 from otel_usage.schema.migration import load_migrations
-from otel_usage.schema.upgrade import pending
 
-_VIEW = re.compile(r"CREATE MATERIALIZED VIEW IF NOT EXISTS (\w+)")
 _TARGET = re.compile(r" TO (?:`?\w+`?\.)?`?(\w+)`? ")
 _SOURCE = re.compile(r"\bFROM (?:`?\w+`?\.)?`?events`?(?= |$)")
 _SIMPLE = re.compile(r"SimpleAggregateFunction\((\w+), (.*)\)", re.DOTALL)
@@ -74,7 +73,22 @@ def load_states(client: ClickHouse) -> tuple[StateTable, ...]:
     """
     if pending(client):
         raise SchemaError(f"The schema of '{client.dsn.database}' is old. Run: otel-usage migrate")
-    views = {view for migration in load_migrations() for view in _VIEW.findall(migration.sql)}
+    return _load(client, {migration.view for migration in load_migrations()})
+
+
+def load_state(client: ClickHouse, view: str) -> StateTable:
+    """Return the state table that one view fills, in a database that may lack migrations.
+
+    Raises:
+        SchemaError: there is no such view, or its table is not as the migrations make it.
+    """
+    found = _load(client, {view})
+    if not found:
+        raise SchemaError(f"There is no view '{view}' in '{client.dsn.database}'")
+    return found[0]
+
+
+def _load(client: ClickHouse, views: Collection[str]) -> tuple[StateTable, ...]:
     rows = client.query(
         "SELECT name, as_select, create_table_query FROM system.tables "
         "WHERE database = currentDatabase() AND engine = 'MaterializedView' ORDER BY name"

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from importlib.resources import files
 
-from otel_usage.clickhouse import UNKNOWN_DATABASE, UNKNOWN_TABLE, ClickHouse, connect
-from otel_usage.errors import ClickHouseError, SchemaError
+from otel_usage.clickhouse import UNKNOWN_DATABASE, ClickHouse, connect
+from otel_usage.errors import ClickHouseError
+from otel_usage.schema.applied import PROBE_VERSION, pending
+from otel_usage.schema.fill import fill_from_events
 from otel_usage.schema.migration import Migration, load_migrations
 from otel_usage.schema.probe import EXACT, probe_deduplication
-from otel_usage.schema.retention import retention_days_in_force, set_retention
+from otel_usage.schema.retention import EVENTS, SUMMARIES, apply_retention
 
-_PROBE_VERSION = 0
 _COLUMN_TYPES = {
     "version": "UInt32",
     "name": "String",
@@ -34,6 +34,10 @@ class MigrationReport:
     is_dry_run: bool
     retention: str = ""
     """What was done about the time that events are kept."""
+    summary_retention: str = ""
+    """The same of the summaries."""
+    filled: tuple[tuple[str, int], ...] = ()
+    """State tables that were new to a database with events, and of how many days they were filled."""
 
     def lines(self) -> list[str]:
         """Return the report for people; of a dry run the statements themselves."""
@@ -41,17 +45,30 @@ class MigrationReport:
             statements = [f"-- {migration}\n{migration.sql.strip()};\n" for migration in self.applied]
             return statements or ["-- Nothing to do: the schema is up to date"]
         done = [f"applied {migration}" for migration in self.applied] or ["the schema was up to date"]
-        return [*done, "a batch that is sent twice counts once, in the views too", self.retention]
+        done += [f"filled {table} from the events of {days} days" for table, days in self.filled]
+        return [
+            *done,
+            "a batch that is sent twice counts once, in the views too",
+            self.retention,
+            self.summary_retention,
+        ]
 
 
 def migrate(
-    client: ClickHouse, *, retention_days: int | None = None, dry_run: bool = False
+    client: ClickHouse,
+    *,
+    retention_days: int | None = None,
+    summary_retention_days: int | None = None,
+    dry_run: bool = False,
 ) -> MigrationReport:
     """Apply the missing migrations in order; repeatable, also by two processes at once.
+
+    States that are new are filled from the events that are there, during which inserts wait.
 
     Args:
         client: a connection to the database, which must exist (`connect(..., create_database=True)`).
         retention_days: days after which events are deleted; None leaves the present rule alone.
+        summary_retention_days: the same of the summaries.
         dry_run: change nothing and report what would be applied.
 
     Raises:
@@ -63,15 +80,30 @@ def migrate(
     if dry_run:
         return MigrationReport(missing, is_dry_run=True)
     client.command(_create_schema_migrations())
+    filled = []
     for migration in missing:
-        client.command(migration.sql)
+        for statement in migration.statements:
+            client.command(statement)
+        # Before it is written down as applied, so that a run that is killed meanwhile does it again.
+        if migration.view and _has_events(client):
+            filled.append(fill_from_events(client, migration.view))
         _record(client, migration.version, migration.name, migration.checksum, "applied")
-    _record(client, _PROBE_VERSION, "deduplication_probe", "", probe_deduplication(client))
-    return MigrationReport(missing, is_dry_run=False, retention=_apply_retention(client, retention_days))
+    _record(client, PROBE_VERSION, "deduplication_probe", "", probe_deduplication(client))
+    return MigrationReport(
+        missing,
+        is_dry_run=False,
+        retention=apply_retention(client, EVENTS, retention_days),
+        summary_retention=apply_retention(client, SUMMARIES, summary_retention_days),
+        filled=tuple(filled),
+    )
 
 
 def migrate_database(
-    dsn: str, *, retention_days: int | None = None, dry_run: bool = False
+    dsn: str,
+    *,
+    retention_days: int | None = None,
+    summary_retention_days: int | None = None,
+    dry_run: bool = False,
 ) -> MigrationReport:
     """Do the same to a database that may not be there yet; it is then created, unless it is a dry run.
 
@@ -86,56 +118,29 @@ def migrate_database(
             raise
         return MigrationReport(load_migrations(), is_dry_run=True)
     with closing(client):
-        return migrate(client, retention_days=retention_days, dry_run=dry_run)
-
-
-def pending(client: ClickHouse) -> tuple[Migration, ...]:
-    """Return the migrations that the database has not seen, in order.
-
-    Raises:
-        SchemaError: see `migrate`.
-    """
-    known = load_migrations()
-    applied = _applied_checksums(client)
-    unknown = sorted(applied.keys() - {migration.version for migration in known})
-    if unknown:
-        raise SchemaError(
-            f"The database '{client.dsn.database}' has migration {unknown[-1]:04}, but this version of otel_usage "
-            f"ends with {known[-1]}. Install the version that made the database, or a later one"
+        return migrate(
+            client,
+            retention_days=retention_days,
+            summary_retention_days=summary_retention_days,
+            dry_run=dry_run,
         )
-    for migration in known:
-        if applied.get(migration.version, migration.checksum) != migration.checksum:
-            raise SchemaError(
-                f"Migration {migration} is not the one that was applied to '{client.dsn.database}'. An applied "
-                "migration is never edited: restore the file, or migrate into a new database"
-            )
-    return tuple(migration for migration in known if migration.version not in applied)
 
 
 def deduplicates(client: ClickHouse) -> bool:
     """Return whether the latest probe found that batches count once. The table must exist."""
     rows = client.query(
         "SELECT result FROM schema_migrations FINAL WHERE version = {version:UInt32}",
-        {"version": _PROBE_VERSION},
+        {"version": PROBE_VERSION},
     ).rows
     return [row[0] for row in rows] == [EXACT]
 
 
+def _has_events(client: ClickHouse) -> bool:
+    return bool(client.query("SELECT count() FROM events").rows[0][0])
+
+
 def _create_schema_migrations() -> str:
     return files(__package__).joinpath("create_schema_migrations.sql").read_text("utf-8")
-
-
-def _applied_checksums(client: ClickHouse) -> Mapping[int, str]:
-    try:
-        rows: Sequence[tuple[int, str]] = client.query(
-            "SELECT version, checksum FROM schema_migrations FINAL WHERE version != {probe:UInt32}",
-            {"probe": _PROBE_VERSION},
-        ).rows
-    except ClickHouseError as error:
-        if error.code != UNKNOWN_TABLE:
-            raise
-        return {}
-    return dict(rows)
 
 
 def _record(client: ClickHouse, version: int, name: str, checksum: str, result: str) -> None:
@@ -148,15 +153,3 @@ def _record(client: ClickHouse, version: int, name: str, checksum: str, result: 
         [[value] for value in row],
         token=f"{name}-{checksum}-{now_ns}",
     )
-
-
-def _apply_retention(client: ClickHouse, days: int | None) -> str:
-    if days is None:
-        present = retention_days_in_force(client)
-        return (
-            "events are kept for ever"
-            if present is None
-            else f"events are deleted after {present} days, as set before; OTEL_USAGE_RETENTION_DAYS is unset now"
-        )
-    is_new = set_retention(client, days)
-    return f"events are deleted after {days} days{', from now on' if is_new else ''}"

@@ -108,7 +108,11 @@ class Server:
     def _migrate(self) -> None:
         client = connect(self._dsn)
         try:
-            migrate(client, retention_days=self._options.retention_days)
+            migrate(
+                client,
+                retention_days=self._options.retention_days,
+                summary_retention_days=self._options.summary_retention_days,
+            )
         finally:
             client.close()
 

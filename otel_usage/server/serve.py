@@ -30,6 +30,8 @@ class ServeOptions:
     """Longest request body, as it arrives and unpacked."""
     retention_days: int | None = None
     """Days after which events are deleted; None leaves the present rule alone."""
+    summary_retention_days: int | None = None
+    """The same of the summaries."""
 
 
 def serve(options: ServeOptions) -> int:

@@ -25,6 +25,10 @@ VIEWS = (
     "funnel_stages",
     "funnel_visits",
     "conversions_daily",
+    "summaries_hourly",
+    "summaries_daily",
+    "summaries_monthly",
+    "flask_usage_url_hourly",
 )
 
 

@@ -23,6 +23,9 @@ VIEWS = (
     "funnel_stages",
     "funnel_visits",
     "conversions_daily",
+    "summaries_hourly",
+    "summaries_daily",
+    "summaries_monthly",
 )
 
 

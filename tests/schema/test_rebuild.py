@@ -24,7 +24,8 @@ ALL = [
 COUNTS = (
     "SELECT (SELECT sum(requests) FROM browsers_daily), (SELECT sum(requests) FROM ips_daily), "
     "(SELECT sum(requests) FROM pages_daily), (SELECT sum(views) FROM objects_daily), "
-    "(SELECT sum(value) FROM counters_daily), (SELECT sum(requests) FROM visits)"
+    "(SELECT sum(value) FROM counters_daily), (SELECT sum(requests) FROM visits), "
+    "(SELECT sum(hits) FROM flask_usage_server_hourly)"
 )
 
 
@@ -39,8 +40,8 @@ def test_events_that_were_stored_twice_count_once_after_a_rebuild(usage: ClickHo
 
     rebuilt = rebuild_day(usage, DAY)
 
-    assert counts(usage) == (2, 2, 2, 1, 2, 2)
-    assert len(rebuilt) == 7
+    assert counts(usage) == (2, 2, 2, 1, 2, 2, 2)
+    assert len(rebuilt) == 8
 
 
 def test_a_rebuild_of_right_states_changes_nothing_and_keeps_batches_known(usage: ClickHouse) -> None:
@@ -50,13 +51,13 @@ def test_a_rebuild_of_right_states_changes_nothing_and_keeps_batches_known(usage
     rebuild_day(usage, DAY)
     insert_events(usage, ALL, token)
 
-    assert counts(usage) == (1, 1, 1, 1, 2, 1)
+    assert counts(usage) == (1, 1, 1, 1, 2, 1, 1)
 
 
 def test_a_day_without_anything_stays_so(usage: ClickHouse) -> None:
     rebuild_day(usage, DAY)
 
-    assert counts(usage) == (0, 0, 0, 0, 0, 0)
+    assert counts(usage) == (0, 0, 0, 0, 0, 0, 0)
 
 
 def test_states_whose_events_are_gone_are_not_destroyed(usage: ClickHouse) -> None:
@@ -66,7 +67,7 @@ def test_states_whose_events_are_gone_are_not_destroyed(usage: ClickHouse) -> No
     with pytest.raises(OtelUsageError, match="would be lost"):
         rebuild_day(usage, DAY)
 
-    assert counts(usage) == (2, 2, 2, 1, 2, 2)
+    assert counts(usage) == (2, 2, 2, 1, 2, 2, 2)
 
 
 def test_a_day_that_is_losing_its_events_is_refused(database: ClickHouse) -> None:
@@ -87,7 +88,7 @@ def test_inserts_wait_while_they_are_held_and_then_count_once(usage: ClickHouse)
         insert_events(usage, ALL, "held")
     insert_events(usage, ALL, "held")
 
-    assert counts(usage) == (1, 1, 1, 1, 2, 1)
+    assert counts(usage) == (1, 1, 1, 1, 2, 1, 1)
 
 
 def test_a_hold_that_nobody_extends_ends_by_itself(usage: ClickHouse) -> None:
