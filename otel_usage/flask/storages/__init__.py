@@ -14,7 +14,7 @@ from otel_usage.flask.storages.databases import (
     RedisStorage,
     SQLStorage,
 )
-from otel_usage.flask.storages.delivery import Delivery
+from otel_usage.flask.storages.delivery import Delivery, storage_accounting
 from otel_usage.flask.storages.sink_thread import StorageAccounting, StorageCallable
 from otel_usage.flask.storages.summarization import (
     sumBasic,
@@ -50,6 +50,7 @@ __all__ = [
     "UserAgent",
     "Writer",
     "build_data",
+    "storage_accounting",
     "sumBasic",
     "sumGeo",
     "sumLanguage",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import time
+import weakref
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,6 +16,18 @@ from otel_usage.model import Event
 
 QUEUE_SIZE = 4096
 """Requests that may wait for one storage."""
+
+_numbers = itertools.count()
+_deliveries: weakref.WeakValueDictionary[int, Delivery] = weakref.WeakValueDictionary()
+"""Those of this process, in the order in which they were made."""
+
+
+def storage_accounting() -> tuple[StorageAccounting, ...]:
+    """Return what became of the requests that the storages of this process were offered, a line for each storage.
+
+    Storages that are never called, such as a `ClickHouseStorage` without hooks, have none.
+    """
+    return tuple(line for delivery in list(_deliveries.values()) for line in delivery.accounting())
 
 
 class Delivery:
@@ -47,6 +61,7 @@ class Delivery:
             for storage in _checked(storages)
             if getattr(storage, "needs_data", True)
         ]
+        _deliveries[next(_numbers)] = self
 
     @property
     def has_work(self) -> bool:

@@ -23,6 +23,9 @@ class UserAgent:
     language: str | None
     """The first of Accept-Language, such as `de-CH`."""
 
+    def __deepcopy__(self, memo: object) -> UserAgent:
+        return self  # nobody can change it, and each storage copies its data
+
     def __str__(self) -> str:
         return self.string
 

@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 
 from otel_usage import attributes as names
-from otel_usage.flask.storages import Delivery, PrintWriter, RequestExtras, StorageAccounting
+from otel_usage.flask.storages import (
+    Delivery,
+    PrintWriter,
+    RequestExtras,
+    StorageAccounting,
+    storage_accounting,
+)
 from tests.builders import build_event
 
 SECONDS = 20.0
@@ -299,6 +305,23 @@ def test_a_storage_is_given_the_further_keys_that_it_asks_for_and_the_others_are
     assert sessions.stored[0]["referrer"] == "https://example.org/"
     assert sessions.stored[0]["visit_key"] == event.attributes[names.VISIT_KEY]
     assert sessions.stored[0].keys() - plain[0].keys() == {"visit_key", "referrer"}
+
+
+def test_what_became_of_requests_can_be_asked_for_all_storages_of_the_process(deliver: Deliver) -> None:
+    def first(data: dict[str, Any]) -> None: ...
+
+    delivery, other = deliver(first, raises(ValueError())), deliver(PrintWriter())
+    offer(delivery)
+    assert delivery.flush(SECONDS)
+
+    lines = storage_accounting()
+
+    assert lines[-3:] == (*delivery.accounting(), *other.accounting())
+    assert [(line.offered, line.stored, line.failed) for line in lines[-3:]] == [
+        (1, 1, 0),
+        (1, 0, 1),
+        (0, 0, 0),
+    ]
 
 
 async def asynchronous(data: dict[str, Any]) -> None: ...
