@@ -1,4 +1,4 @@
-"""Runs contrib's own tests, which come with its packages on PyPI, alone and while tracking is active in them."""
+"""Runs the tests that come with packages on PyPI; those of contrib alone and while tracking is active in them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tarfile
+import tempfile
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -34,27 +35,54 @@ def unpack(package: str, directory: Path) -> Path:
     Without the network the test is skipped, unless OTEL_USAGE_REQUIRE_CONTRIB is 1.
     """
     name = f"{package.replace('-', '_')}-{version(package)}"
+    # Under another name: `tests` is our own package.
+    unpack_folder(download(package, version(package), name), f"{name}/tests", directory / SUITE)
+    return directory
+
+
+def download(package: str, number: str, name: str, *, builds: str = "") -> Path:
+    """Return the source archive of a package, downloaded once.
+
+    Args:
+        package: as pip knows it.
+        number: its version.
+        name: of the archive, without its ending.
+        builds: what reads the package's metadata, in the place of what the package asks for.
+    """
     archive = _cache_directory() / f"{name}.tar.gz"
-    if not archive.exists():
-        archive.parent.mkdir(parents=True, exist_ok=True)
-        command = ["download", "-q", "--no-deps", "--no-binary", package, f"{package}=={version(package)}"]
-        done = subprocess.run(
-            [sys.executable, "-m", "pip", *command, "-d", str(archive.parent)], capture_output=True, text=True
-        )
-        if done.returncode:
-            problem = f"{package} {version(package)} could not be downloaded: {done.stderr.strip()[-300:]}"
-            if REQUIRED:
-                pytest.fail(problem)
-            pytest.skip(problem)
+    if archive.exists():
+        return archive
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as tools:
+        commands = [["download", "-q", "--no-deps", "--no-binary", package, f"{package}=={number}"]]
+        commands[-1] += ["-d", str(archive.parent)]
+        if builds:
+            commands[-1].append("--no-build-isolation")
+            commands.insert(0, ["install", "-q", "--target", tools, builds])
+        for command in commands:
+            done = subprocess.run(
+                [sys.executable, "-m", "pip", *command],
+                env={**os.environ, "PYTHONPATH": tools},
+                capture_output=True,
+                text=True,
+            )
+            if done.returncode:
+                problem = f"{package} {number} could not be downloaded: {done.stderr.strip()[-300:]}"
+                if REQUIRED:
+                    pytest.fail(problem)
+                pytest.skip(problem)
+    return archive
+
+
+def unpack_folder(archive: Path, folder: str, directory: Path) -> None:
+    """Write the files of a folder of an archive into a directory."""
     with tarfile.open(archive) as tar:
         for member in tar.getmembers():
-            content = tar.extractfile(member) if member.name.startswith(f"{name}/tests/") else None
+            content = tar.extractfile(member) if member.name.startswith(f"{folder}/") else None
             if content is not None:
-                # Under another name: `tests` is our own package.
-                place = directory / SUITE / Path(member.name).relative_to(f"{name}/tests")
+                place = directory / Path(member.name).relative_to(folder)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.write_bytes(content.read())
-    return directory
 
 
 def run(suite: Path, framework: str = "") -> Counts:

@@ -19,7 +19,7 @@ from flask.globals import _cv_request
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # mypy 2.4 loses the name
 
 from otel_usage import attributes as names
-from otel_usage.flask.app_usage import EXTENSION, WAIT_KEY, AppUsage
+from otel_usage.flask.app_usage import EXTENSION, WAIT_KEY, AppUsage, ModeError
 from otel_usage.flask.request import FlaskRequest
 from otel_usage.flask.scope import place_of
 from otel_usage.flask.users import signed_in_user
@@ -117,7 +117,9 @@ def _request_finished(sender: Flask, response: Response, **extra: Any) -> None:
 
 
 @never_raises
-def _got_request_exception(sender: Flask, **extra: Any) -> None:
+def _got_request_exception(sender: Flask, exception: Exception | None = None, **extra: Any) -> None:
+    if isinstance(exception, ModeError):
+        return  # nobody knows whether it is to be tracked
     # With debug or testing on, the exception goes on to the server and request_finished never fires.
     propagates = sender.config["PROPAGATE_EXCEPTIONS"]
     # What fails before `request_started`, such as the session, is a request all the same.
