@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -235,13 +239,13 @@ def test_a_moment_can_be_said_in_several_ways(usage: ClickHouse, get: Get, start
 
 
 def test_a_day_counts_from_its_beginning_to_its_end(usage: ClickHouse, get: Get) -> None:
-    for path, at in (
-        ("/before", "2024-03-09T23:59:59.999999999"),
-        ("/first", "2024-03-10T00:00:00"),
-        ("/last", "2024-03-10T23:59:59.999999999"),
-        ("/after", "2024-03-11T00:00:00"),
-    ):
-        insert_events(usage, [build_event(at=at, path=path)])
+    moments = {
+        "/before": "2024-03-09T23:59:59.999999999",
+        "/first": "2024-03-10T00:00:00",
+        "/last": "2024-03-10T23:59:59.999999999",
+        "/after": "2024-03-11T00:00:00",
+    }
+    insert_events(usage, [build_event(at=at, path=path) for path, at in moments.items()])
 
     assert paths(get(date(2024, 3, 10), date(2024, 3, 10))) == ["/last", "/first"]
 
@@ -260,6 +264,56 @@ def test_without_an_end_the_list_ends_now(usage: ClickHouse, get: Get) -> None:
 
     assert paths(get()) == ["/past"]
     assert len(get(end_date=datetime(2200, 1, 2))) == 2
+
+
+ZONES = {
+    "America/New_York": "EST5EDT,M3.2.0,M11.1.0",
+    "Asia/Kolkata": "IST-5:30",
+    "Australia/Lord_Howe": "<+1030>-10:30<+11>-11,M10.1.0,M4.1.0",
+}
+"""By the name that ClickHouse knows, how a process without a database of zones is told of it."""
+CLOCK_CHANGES = (
+    "2024-03-10T07:00:00",  # New York, forward
+    "2024-04-06T15:00:00",  # Lord Howe, back by half an hour
+    "2024-10-05T15:30:00",  # Lord Howe, forward
+    "2024-11-03T06:00:00",  # New York, back
+)
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_neither_the_zone_of_the_process_nor_that_of_the_server_changes_anything(
+    usage: ClickHouse, zone: str
+) -> None:
+    moments = [
+        datetime.fromisoformat(change) + timedelta(minutes=minutes)
+        for change in CLOCK_CHANGES
+        for minutes in (-30, 0, 30)
+    ]
+    insert_events(usage, [request(f"/{moment.isoformat()}", moment) for moment in moments])
+
+    seen = json.loads(
+        subprocess.run(
+            [sys.executable, Path(__file__).with_name("usage_in_zone.py"), usage.dsn.masked, zone],
+            env={**os.environ, "TZ": ZONES[zone]},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+    )
+
+    dates = [moment.isoformat() for moment in reversed(moments)]
+    assert seen.pop("half an hour before") == [
+        [f"/{after}"] + ([f"/{before}"] if number % 3 != 2 else [])
+        for number, (after, before) in enumerate(zip(dates, [*dates[1:], ""], strict=True))
+    ]
+    assert seen == {
+        "is elsewhere": True,
+        "dates": dates,
+        "paths": [f"/{moment}" for moment in dates],
+        "pages": [f"/{moment}" for moment in dates],
+        "found by its own date": [True] * len(dates),
+        "found by the local clock": [True] * len(dates),
+    }
 
 
 # Pages
@@ -376,10 +430,11 @@ def test_two_threads_walk_through_the_same_list_at_once(usage: ClickHouse, get: 
 
     def read(number: int) -> list[str]:
         found = []
-        for page in range(1, 8):
+        for page in range(1, 9):
             in_step.wait()
+            if page % 3 == 1:
+                insert_events(usage, requests(range(100 + page, 103 + page), f"/new/{number}/"))
             found += paths(get(limit=5, page=page))
-            insert_events(usage, requests(range(100 + page, 103 + page), f"/new/{number}/"))
         return found
 
     with ThreadPoolExecutor(2) as threads:
@@ -392,7 +447,7 @@ def test_two_threads_walk_through_the_same_list_at_once(usage: ClickHouse, get: 
 
 
 def test_while_three_threads_write_the_pages_are_what_was_there(usage: ClickHouse, get: Get) -> None:
-    insert_events(usage, requests(range(300)))
+    insert_events(usage, requests(range(160)))
     is_read = threading.Event()
 
     def write(number: int) -> int:
@@ -408,13 +463,13 @@ def test_while_three_threads_write_the_pages_are_what_was_there(usage: ClickHous
         writers = [threads.submit(write, number) for number in range(3)]
         try:
             found = paths(first) + [
-                path for number in range(2, 17) for path in paths(get(limit=20, page=number))
+                path for number in range(2, 10) for path in paths(get(limit=20, page=number))
             ]
         finally:
             is_read.set()
         written = [writer.result(timeout=60) for writer in writers]
 
-    assert found == newest_first(range(300))
+    assert found == newest_first(range(160))
     assert all(written)
 
 
