@@ -121,14 +121,14 @@ def _run(
     sources: Iterable[tuple[Iterable[Chunk], Tally]],
     *,
     dry_run: bool,
-    at_any_time: bool = False,
+    apart_ns: int = 0,
 ) -> None:
     """Import one source after the other, and print what became of each."""
     from otel_usage.importers.run import Import
     from otel_usage.importers.store import EventStore
     from otel_usage.schema.retention import retention_days_in_force
 
-    store = EventStore(client, at_any_time=at_any_time)
+    store = EventStore(client, apart_ns=apart_ns)
     running = Import(
         store,
         retention_days=retention_days_in_force(client),
@@ -147,26 +147,27 @@ def _run(
             click.echo(f"otel-usage: {printable(note)}", err=True)
 
 
-def database_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Add the options of all imports out of databases."""
-    for option in (
-        dsn_option,
-        dry_run_option,
-        service_option,
-        click.option(
-            "--timezone",
-            "zone",
-            default="UTC",
-            show_default=True,
-            metavar="NAME",
-            help="Time zone of times that name none.",
-        ),
-        click.option(
-            "--url", required=True, metavar="SQLALCHEMY_URL", help="The old database; it is only read."
-        ),
-    ):
-        command = option(command)
-    return command
+def database_options(
+    zone_help: str = "Time zone of times that name none.",
+) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Return what adds the options of all imports out of databases."""
+
+    def add_options(command: Callable[..., int]) -> Callable[..., int]:
+        for option in (
+            dsn_option,
+            dry_run_option,
+            service_option,
+            click.option(
+                "--timezone", "zone", default="UTC", show_default=True, metavar="NAME", help=zone_help
+            ),
+            click.option(
+                "--url", required=True, metavar="SQLALCHEMY_URL", help="The old database; it is only read."
+            ),
+        ):
+            command = option(command)
+        return command
+
+    return add_options
 
 
 @import_group.command()
@@ -184,7 +185,7 @@ def database_options(command: Callable[..., int]) -> Callable[..., int]:
 @click.option(
     "--at", metavar="WHEN", help="Time of totals, which have none; default: the beginning of today."
 )
-@database_options
+@database_options()
 def trackable(
     table: str,
     counters: tuple[str, ...],
@@ -229,7 +230,7 @@ def trackable(
     "--sessions-table", default="djaffar_sessioninfo", show_default=True, help="Table of user agents."
 )
 @click.option("--site", default="", metavar="URL", help="Site of the paths, such as https://shop.example.")
-@database_options
+@database_options()
 def djaffar(
     table: str,
     sessions_table: str,
@@ -268,7 +269,7 @@ def djaffar(
     metavar="N",
     help="The old visit.timeout: how long after the last request a visit expired.",
 )
-@database_options
+@database_options()
 def turbogears(
     table: str,
     identities_table: str,
@@ -294,6 +295,35 @@ def turbogears(
             timeout_seconds=timeout_minutes * 60,
         )
         _run_source(source, "visits", dsn, dry_run=dry_run)
+    return 0
+
+
+@import_group.command("flask-track-usage")
+@click.option("--table", default="flask_usage", show_default=True, help="Table of requests.")
+@click.option(
+    "--without-users",
+    is_flag=True,
+    help="Leave the user names out, which come from a header that anybody can write.",
+)
+@database_options("Time zone of the old server, whose clocks may have moved an hour of each year.")
+def flask_track_usage(
+    table: str, without_users: bool, url: str, zone: str, service: str, dry_run: bool, dsn: str | None
+) -> int:
+    """Import requests of Flask-Track-Usage's SQL storage: each row is a request event."""
+    _require_sqlalchemy("flask-track-usage")
+    from otel_usage.importers.flask_track_usage import MOVED_AT_MOST_NS, TrackedRequests
+
+    with _old_database(url) as database:
+        source = TrackedRequests(
+            database, _options(service, zone), table=table, keeps_users=not without_users
+        )
+        _run_source(source, "requests", dsn, dry_run=dry_run, apart_ns=MOVED_AT_MOST_NS)
+        if source.unreadable_addresses:
+            click.echo(
+                f"otel-usage: {source.unreadable_addresses:,} rows have an address that cannot be read, such as one "
+                "of IPv6 that was cut; their client_address is ::",
+                err=True,
+            )
     return 0
 
 
@@ -330,12 +360,16 @@ def _options(service: str, zone: str) -> ImportOptions:
     return ImportOptions(Settings.load(), service or _service_of_the_app(), find_zone(zone))
 
 
-def _run_source(source: _Source, noun: str, dsn: str | None, *, dry_run: bool) -> None:
+def _run_source(
+    source: _Source, noun: str, dsn: str | None, *, dry_run: bool, apart_ns: int | None = None
+) -> None:
     from otel_usage.importers.chunk import Tally
+    from otel_usage.importers.lookup import ANY_TIME_NS
 
+    # Whoever names another time zone means the same rows.
+    apart_ns = ANY_TIME_NS if apart_ns is None else apart_ns
     with closing(_connect(dsn)) as client:
-        # Whoever names another time zone means the same rows.
-        _run(client, [(source.chunks(), Tally(source.name, noun))], dry_run=dry_run, at_any_time=True)
+        _run(client, [(source.chunks(), Tally(source.name, noun))], dry_run=dry_run, apart_ns=apart_ns)
 
 
 class _Progress:

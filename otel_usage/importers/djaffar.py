@@ -12,8 +12,9 @@ from otel_usage.client_api.page import Page, read_page
 from otel_usage.enrich import enrich
 from otel_usage.enrich.stages import StageMatcher
 from otel_usage.importers.chunk import Chunk, Refusal
+from otel_usage.importers.client_addresses import address_policy
 from otel_usage.importers.identity import build_event, row_id
-from otel_usage.importers.log_events import FILTERED, address_policy
+from otel_usage.importers.log_events import FILTERED
 from otel_usage.importers.old_database import OldDatabase, key_of, raw
 from otel_usage.importers.old_rows import (
     ImportOptions,

@@ -10,8 +10,8 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from otel_usage import attributes as names
 from otel_usage.enrich import enrich
 from otel_usage.enrich.stages import StageMatcher
-from otel_usage.errors import SettingError
 from otel_usage.importers.chunk import Chunk, Refusal
+from otel_usage.importers.client_addresses import ClientAddresses
 from otel_usage.importers.event_rows import rows_of
 from otel_usage.importers.identity import build_event
 from otel_usage.importers.log_parts import LogRows, MadePart, Part, part_event
@@ -24,10 +24,9 @@ from otel_usage.importers.logged_request import (
     LoggedRequest,
     split_request_line,
 )
-from otel_usage.instrumentation.address import AddressPolicy, AddressResolver
 from otel_usage.instrumentation.redaction import bounded, redact_query, redact_url, secret_parameters
 from otel_usage.instrumentation.scope import Scope
-from otel_usage.model import Attributes, AttributeValue, Event, RequestFacts
+from otel_usage.model import Attributes, AttributeValue, Event
 from otel_usage.reports.funnels import load_funnels
 from otel_usage.settings import Settings
 
@@ -73,8 +72,7 @@ class LogEvents:
         self._clean = log_format.clean
         self._since_ns, self._until_ns = since_ns, until_ns
         self._takes_users = settings.basic_auth_users
-        self._resolver = AddressResolver(settings.trusted_proxies)
-        self._policy = address_policy(settings)
+        self._clients = ClientAddresses(settings)
         self._scope = Scope(settings)
         self._secrets = secret_parameters(settings.form_name)
         self._funnels = load_funnels(settings.funnels) if settings.funnels else ()
@@ -203,16 +201,7 @@ class LogEvents:
 
     def _client(self, key: tuple[str, str]) -> MadePart:
         peer, forwarded_for = key
-        claimed = "" if forwarded_for in _NOTHING else self._clean(forwarded_for)
-        address = self._resolver.client_address(RequestFacts("", "", "", "", "", peer, forwarded_for=claimed))
-        kept = self._policy.apply(address)
-        attributes: dict[str, AttributeValue] = {names.CLIENT_ADDRESS: kept.address}
-        if kept.hashed:
-            attributes[names.CLIENT_ADDRESS_HASH] = kept.hashed
-        if claimed and self._policy.keeps_everything:
-            attributes[names.PEER_ADDRESS] = bounded(peer, names.MAX_NAME)
-            attributes[names.FORWARDED_FOR] = bounded(claimed, names.MAX_TEXT)
-        return attributes
+        return self._clients.attributes(peer, "" if forwarded_for in _NOTHING else self._clean(forwarded_for))
 
     def _circumstances(self, key: tuple[str, str, str, str]) -> MadePart:
         user, status, scheme, language = key
@@ -255,20 +244,6 @@ def _measured(fields: Sequence[Sequence[Any]]) -> dict[str, Sequence[Any]]:
 def _to_size(text: str) -> int | None:
     # A dash is how the logs write 0; an empty field says nothing.
     return 0 if text == "-" else int(text) if text else None
-
-
-def address_policy(settings: Settings) -> AddressPolicy:
-    """Return what is kept of addresses.
-
-    Raises:
-        SettingError: the settings cannot be used together.
-    """
-    if settings.ip == "hashed" and not settings.secret:
-        raise SettingError(
-            "OTEL_USAGE_IP is 'hashed', which needs OTEL_USAGE_SECRET: the one that the app has, or the same "
-            "address gets another hash here"
-        )
-    return AddressPolicy(settings.ip, settings.secret or "")
 
 
 def _without_port(host: str) -> str:

@@ -20,20 +20,23 @@ _IN_PERIOD = (
 _ANY = f"SELECT 1 FROM events WHERE {_IN_PERIOD} LIMIT 1"  # noqa: S608 - our own condition
 
 
-def ids_present(client: ClickHouse, rows: Rows, *, at_any_time: bool = False) -> set[bytes]:
+ANY_TIME_NS = _LAST_NS = 2**63 - 1
+
+
+def ids_present(client: ClickHouse, rows: Rows, *, apart_ns: int = 0) -> set[bytes]:
     """Return the ids of those events that are stored.
 
     Args:
         client: whose account may read `events`.
         rows: at least one event.
-        at_any_time: they may be stored at other times than these say; then all the service's events of these
-            names are looked at.
+        apart_ns: how far from the times that these say they may be stored. `ANY_TIME_NS` looks at all the service's
+            events of these names.
     """
     parameters = {
         "service": rows.service,
         "names": sorted(rows.names),
-        "first": 0 if at_any_time else min(rows.times),
-        "last": 2**63 - 1 if at_any_time else max(rows.times),
+        "first": max(min(rows.times) - apart_ns, 0),
+        "last": min(max(rows.times) + apart_ns, _LAST_NS),
     }
     if not client.query(_ANY, parameters).rows:
         return set()

@@ -74,6 +74,14 @@ class OldDatabase:
             cursor.execute("SET SESSION TRANSACTION READ ONLY")
         cursor.close()
 
+    @property
+    def cuts_texts(self) -> bool:
+        """Whether the database may have cut texts that were too long for their columns.
+
+        SQLite knows no widths, and PostgreSQL takes no such row.
+        """
+        return self._url.get_backend_name() not in ("sqlite", "postgresql")
+
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
@@ -101,31 +109,38 @@ class OldDatabase:
         Raises:
             OtelUsageError: there is no such table, or it has no such column or no primary key.
         """
-        schema, _, bare = name.rpartition(".")
-        try:
-            with warnings.catch_warnings():
-                # Of columns and indexes that it does not know, which are none of ours.
-                warnings.simplefilter("ignore", SAWarning)
-                table = sa.Table(
-                    bare, sa.MetaData(), schema=schema or None, autoload_with=self._engine, resolve_fks=False
-                )
-        except NoSuchTableError:
-            raise OtelUsageError(
-                f"{self.name} has no table {name!r}; it has: {self._named_tables()}. Name the table with {option}"
-            ) from None
-        except SQLAlchemyError as error:
-            raise self._failed(error) from error
-        missing = [column for column in columns if column not in table.columns]
+        table = self._reflected(name, option)
+        missing = [repr(column) for column in columns if column not in table.columns]
         if missing:
             raise OtelUsageError(
-                f"The table {name!r} has no column {missing[0]!r}; it has: {', '.join(table.columns.keys())}. "
-                f"Name another table with {option}"
+                f"The table {name!r} has no column{'s' * (len(missing) > 1)} {', '.join(missing)}; it has: "
+                f"{', '.join(table.columns.keys())}. Name another table with {option}"
             )
         if not table.primary_key.columns:
             raise OtelUsageError(
                 f"The table {name!r} has no primary key, by which its rows could be told apart"
             )
         return table
+
+    def _reflected(self, name: str, option: str) -> sa.Table:
+        schema, _, bare = name.rpartition(".")
+        # A name may have a point in it.
+        places = [(None, name), (schema, bare)] if schema else [(None, name)]
+        for place, own_name in places:
+            try:
+                with warnings.catch_warnings():
+                    # Of columns and indexes that it does not know, which are none of ours.
+                    warnings.simplefilter("ignore", SAWarning)
+                    return sa.Table(
+                        own_name, sa.MetaData(), schema=place, autoload_with=self._engine, resolve_fks=False
+                    )
+            except NoSuchTableError:
+                continue
+            except SQLAlchemyError as error:
+                raise self._failed(error) from error
+        raise OtelUsageError(
+            f"{self.name} has no table {name!r}; it has: {self._named_tables()}. Name the table with {option}"
+        )
 
     def _named_tables(self) -> str:
         names = sa.inspect(self._engine).get_table_names()

@@ -63,7 +63,7 @@ class EventStore:
 
     Args:
         client: a connection to a migrated database.
-        at_any_time: the time of an event is no part of what it is, so it may be stored at another one.
+        apart_ns: how far from its time an event may be stored already, where the time is no part of what it is.
         patience_seconds: how long a statement is tried again when ClickHouse does not take it.
 
     Raises:
@@ -71,12 +71,12 @@ class EventStore:
     """
 
     def __init__(
-        self, client: ClickHouse, *, at_any_time: bool = False, patience_seconds: float = _PATIENCE_SECONDS
+        self, client: ClickHouse, *, apart_ns: int = 0, patience_seconds: float = _PATIENCE_SECONDS
     ) -> None:
         if pending(client):
             raise SchemaError(f"The schema of '{client.dsn.database}' is old. Run: otel-usage migrate")
         self._client = client
-        self._at_any_time = at_any_time
+        self._apart_ns = apart_ns
         self._patience_seconds = patience_seconds
         self._journal = Journal(client)
         self._unfinished = self._journal.unfinished()
@@ -91,7 +91,7 @@ class EventStore:
         """Return the places of the events that are not stored."""
         if not rows.ids:
             return ()
-        present = self._until_taken(lambda: ids_present(self._client, rows, at_any_time=self._at_any_time))
+        present = self._until_taken(lambda: ids_present(self._client, rows, apart_ns=self._apart_ns))
         if not present and len(set(rows.ids)) == len(rows.ids):
             return range(len(rows.ids))
         # The first of each: a table without a unique key may have a row twice.

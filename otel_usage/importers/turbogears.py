@@ -16,8 +16,8 @@ import sqlalchemy as sa
 from otel_usage import attributes as names
 from otel_usage.enrich import enrich
 from otel_usage.importers.chunk import Chunk
+from otel_usage.importers.client_addresses import address_policy
 from otel_usage.importers.identity import build_event, row_id
-from otel_usage.importers.log_events import address_policy
 from otel_usage.importers.old_database import OldDatabase, raw
 from otel_usage.importers.old_rows import (
     ImportOptions,
