@@ -32,9 +32,19 @@ def old_environment() -> dict[str, str]:
     return old_package.environment()
 
 
-@pytest.mark.parametrize("kind", ["bare", "contrib", "ours"])
-def test_the_shop_answers_in_each_of_our_variants(kind: str) -> None:
-    assert measure_one(Tracking(kind), clean_environment())["status"] == 200
+@pytest.mark.parametrize(
+    "tracking",
+    [
+        Tracking("bare"),
+        Tracking("contrib"),
+        Tracking("ours"),
+        Tracking("extension"),
+        Tracking("extension", contrib=False, is_told=True),
+    ],
+    ids=str,
+)
+def test_the_shop_answers_in_each_of_our_variants(tracking: Tracking) -> None:
+    assert measure_one(tracking, clean_environment())["status"] == 200
 
 
 def test_the_variant_that_stores_has_stored_each_request(serve: ServeProcess, usage: ClickHouse) -> None:

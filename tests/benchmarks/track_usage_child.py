@@ -12,14 +12,17 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+import flask
 from flask import Flask
+from opentelemetry.instrumentation.flask import FlaskInstrumentor
 
-from tests.benchmarks.old_shop import track
+from tests.benchmarks.old_shop import discard, track
 from tests.benchmarks.request_child import (
     Variant,
     build_app,
     build_environ,
     build_request,
+    set_up_sdk,
     time_requests,
 )
 
@@ -31,9 +34,13 @@ class Tracking:
     """What tracks the app."""
 
     kind: str
-    """`bare`, `contrib`, `ours`, `TrackUsage` (ours, by its old name), `old`."""
+    """`bare`, `contrib`, `ours` (as under the launcher), `extension` (our `TrackUsage`), `old`."""
     storage: str = ""
     """DSN of ours, SQLAlchemy URL of the old one; empty throws everything away."""
+    contrib: bool = True
+    """Whether the extension has contrib's spans, as under the launcher, or its own."""
+    is_told: bool = False
+    """Whether the extension has a storage, which does nothing."""
     summaries: bool = False
 
 
@@ -52,12 +59,29 @@ def build(tracking: Tracking) -> Iterator[tuple[Callable[[], Any], Any]]:
         with _old(tracking) as both:
             yield both
         return
+    if tracking.kind == "extension":
+        yield _extension(tracking), None
+        return
     variants = {
         "bare": Variant(request="returning"),
         "contrib": CONTRIB,
         "ours": dataclasses.replace(CONTRIB, usage=tracking.storage or "discard"),
     }
     yield build_request(variants[tracking.kind]), None
+
+
+def _extension(tracking: Tracking) -> Callable[[], Any]:
+    from otel_usage.flask.compat import TrackUsage
+
+    set_up_sdk(dataclasses.replace(CONTRIB, usage=tracking.storage or "discard"))
+    if tracking.contrib:
+        FlaskInstrumentor().instrument()
+    # Through the module: contrib replaces the class.
+    app = build_app(flask.Flask)
+    TrackUsage(app, [discard] if tracking.is_told else [])
+    client = app.test_client(use_cookies=False)
+    environ = build_environ(client, "returning")
+    return lambda: client.open(environ)
 
 
 @contextmanager

@@ -41,6 +41,9 @@ def variants(directory: Path, dsn: str) -> dict[str, Tracking]:
         _CONTRIB: Tracking("contrib"),
         "+ otel_usage": Tracking("ours"),
         "+ otel_usage, storing in `serve`": Tracking("ours", dsn),
+        "our `TrackUsage` + contrib": Tracking("extension"),
+        "our `TrackUsage`, SDK without contrib": Tracking("extension", contrib=False),
+        "the same, storage that does nothing": Tracking("extension", contrib=False, is_told=True),
         "FTU, storage that does nothing": Tracking("old"),
         _SQLITE: Tracking("old", f"sqlite:///{directory}/usage.db"),
     }
@@ -133,7 +136,11 @@ def _cells(name: str, tracking: Tracking, results: Results) -> Iterator[str]:
     yield f"{_median(measured, 'p50_us'):.0f}"
     yield f"{_median(measured, 'p50_us') / _median(results[_BARE], 'p50_us'):.2f}"
     yield _difference(measured, results[_BARE]) if name != _BARE else ""
-    yield _difference(measured, results[_CONTRIB]) if tracking.kind in ("ours", "TrackUsage") else ""
+    yield (
+        _difference(measured, results[_CONTRIB])
+        if tracking.kind == "ours" or (tracking.kind == "extension" and tracking.contrib)
+        else ""
+    )
     yield f"{_median(measured, 'p99_us'):.0f}"
     yield f"{_median(measured, 'cpu_us'):.0f}"
     yield measured[0]["sql"]
