@@ -15,7 +15,6 @@ from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from otel_usage import attributes as names
 from otel_usage.django.request import DjangoRequest, facts_of, place_of
 from otel_usage.django.users import signed_in_user
 from otel_usage.instrumentation import api  # noqa: F401 - a view's first call must not read it from disk
@@ -362,6 +361,6 @@ def _leave_at_close(
     tracked.is_left_at_close = False
     try:
         if body is not None:
-            tracked.add_event(names.RESPONSE_SENT, time.time_ns(), {names.RESPONSE_SIZE: body.bytes_sent})
+            tracked.add_response_sent(body.bytes_sent)
     finally:
         tracker.leave(tracked)

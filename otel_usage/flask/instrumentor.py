@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection
 from typing import Any, NamedTuple
 
@@ -18,7 +17,6 @@ from flask.ctx import RequestContext
 from flask.globals import _cv_request
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # mypy 2.4 loses the name
 
-from otel_usage import attributes as names
 from otel_usage.flask.app_usage import EXTENSION, WAIT_KEY, AppUsage, ModeError
 from otel_usage.flask.request import FlaskRequest
 from otel_usage.flask.scope import place_of
@@ -181,9 +179,7 @@ def _leave(opened: _Opened, body: CountedBody | None) -> None:
     opened.tracked.is_left_at_close = False
     try:
         if body is not None:
-            opened.tracked.add_event(
-                names.RESPONSE_SENT, time.time_ns(), {names.RESPONSE_SIZE: body.bytes_sent}
-            )
+            opened.tracked.add_response_sent(body.bytes_sent)
     finally:
         opened.tracker.leave(opened.tracked)
 

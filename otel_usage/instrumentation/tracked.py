@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from opentelemetry.trace import Span, SpanKind, Tracer
 
 from otel_usage import attributes as names
 from otel_usage.model import Attributes, AttributeValue, RequestFacts
-from otel_usage.pipeline.companion import NO_COMPANION, Companion
+from otel_usage.pipeline.companion import NO_COMPANION
 from otel_usage.pipeline.processor import UsageSpanProcessor
 from otel_usage.pipeline.sampler import without_trace
 from otel_usage.visits.manager import BaseVisitManager, VisitState
@@ -22,6 +23,10 @@ MAX_EVENTS_PER_REQUEST = 1000
 
 IGNORED_USER = "ignored_user"
 """Why a stage that a signed-in user reached is not recorded."""
+
+
+_SUMMED_BY = (names.STATUS_CODE, names.SCHEME, names.HOST, names.QUERY, names.LANGUAGE)
+"""Of the request alone, and what the bytes of its answer are summed by as well."""
 
 
 class CollectedEvent(NamedTuple):
@@ -39,6 +44,7 @@ class TrackedRequest:
         "client_address",
         "collected",
         "companion",
+        "described",
         "facts",
         "filter_reason",
         "ignores_stages",
@@ -86,6 +92,8 @@ class TrackedRequest:
         self.is_untraced = False
         """The app's user wants no trace of it, so the spans that we make must not show."""
         self.inherited: dict[str, AttributeValue] = {}
+        self.described: Attributes = {}
+        """What the request's own span says, once that is known."""
         self.processor: UsageSpanProcessor | None = None
         """Which takes companions of the spans that are made; None where there are none."""
         self.companion = NO_COMPANION
@@ -121,6 +129,11 @@ class TrackedRequest:
             return False
         self.collected.append(CollectedEvent(name, timestamp_ns, attributes))
         return True
+
+    def add_response_sent(self, bytes_sent: int) -> None:
+        """Tell how many bytes of a streamed body were sent, now that it is closed."""
+        summed_by = {name: self.described[name] for name in _SUMMED_BY if name in self.described}
+        self.add_event(names.RESPONSE_SENT, time.time_ns(), {**summed_by, names.RESPONSE_SIZE: bytes_sent})
 
     def record_events_only(self, reason: str) -> None:
         """Record no event for the request itself, only those that happen in it; its visit and cookie stay.

@@ -187,7 +187,7 @@ class RequestTracker:
         return tracked
 
     def _annotate(self, tracked: TrackedRequest, answer: Answer, span: Span | None) -> None:
-        attributes = self._description.attributes_of(tracked, answer)
+        attributes = tracked.described = self._description.attributes_of(tracked, answer)
         if tracked.plugin_attributes:
             attributes = {**tracked.plugin_attributes, **attributes}
         if self.runtime.settings.ignore_users and names.USER_ID in tracked.inherited:

@@ -27,6 +27,7 @@ REPORTS = {
             "conversions",
             "Visits that reached each stage in order, by the day on which they entered the funnel",
         ),
+        Report("summaries", "Hits and bytes by URL, address, user agent, language, status and more"),
         Report("events", "The latest events, newest first"),
         Report("access_log", "The requests as the fields of an access log, oldest first"),
     )

@@ -49,6 +49,20 @@ def test_what_the_body_records_belongs_to_its_request(
     assert otel_usage.current_visit() is None
 
 
+def test_the_bytes_of_a_stream_say_what_they_are_summed_by(
+    tracking: Tracking, start: Callable[..., None], shop: Shop
+) -> None:
+    start()
+
+    assert shop.get("/stream/?list=a", headers={"Accept-Language": "de-CH,de"}).data
+
+    request, (sent,) = tracking.request(), tracking.events("response_sent")
+    by = (names.STATUS_CODE, names.SCHEME, names.HOST, names.PATH, names.QUERY, names.LANGUAGE)
+    assert [sent.attributes[name] for name in by] == [request.attributes[name] for name in by]
+    assert sent.attributes[names.QUERY] == "list=a"
+    assert sent.attributes[names.LANGUAGE] == "de-CH"
+
+
 @pytest.mark.parametrize(("path", "size"), [("/known-stream/", 3), ("/file/", 100)])
 def test_a_stream_of_known_length_has_it_on_the_request_alone(
     tracking: Tracking, shop: Shop, path: str, size: int
