@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import deque
 from collections.abc import Iterable, Mapping, Set
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -28,6 +29,7 @@ _DEEPEST = 16
 _MOST_KEYS = 256
 _LONGEST_INTEGER_BITS = 1024
 _ROOM_FOR_NAMES = 512
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 _WRITTEN_AS_TEXT = (UUID, Decimal, date, datetime, time, timedelta, PurePath)
 
 
@@ -106,12 +108,22 @@ class _Budget:
         self._left -= _VALUE
         if self._left < 0 or not levels_left:
             raise _TooLarge
+        kind = value.__class__
+        if kind is str:
+            return self._text(value)
+        if kind is dict:
+            return {_name(key): self._copy(part, levels_left - 1) for key, part in self._parts_of(value)}
+        if kind is list:
+            return [self._copy(part, levels_left - 1) for part in value[: self._most_parts()]]
+        return self._copy_of_other(value, levels_left)
+
+    def _copy_of_other(self, value: Any, levels_left: int) -> Json:
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, Enum):
             value = value.value
         if isinstance(value, str):
-            return self._text(value)
+            return self._text(str(value))
         if isinstance(value, int):
             if value.bit_length() > _LONGEST_INTEGER_BITS:
                 raise _TooLarge
@@ -120,7 +132,7 @@ class _Budget:
             return float(value) if math.isfinite(value) else str(float(value))
         if isinstance(value, Mapping):
             return {_name(key): self._copy(part, levels_left - 1) for key, part in self._parts_of(value)}
-        if isinstance(value, (list, tuple, Set)):
+        if isinstance(value, (list, tuple, Set, deque)):
             return [self._copy(part, levels_left - 1) for part in list(islice(value, self._most_parts()))]
         if isinstance(value, (bytes, bytearray)):
             return self._text(bytes(value[: self._left + 1]).decode("utf-8", "replace"))
@@ -154,6 +166,8 @@ def _items(mapping: Mapping[Any, Any], most: int) -> list[tuple[Any, Any]] | Non
 
 
 def _name(key: object) -> str:
+    if key.__class__ is str:
+        return bounded(key, MAX_NAME)
     is_plain = key is None or isinstance(key, (str, bool, int, float, UUID, Decimal, date))
     return bounded(str(key) if is_plain else type(key).__name__, MAX_NAME)
 
@@ -168,7 +182,3 @@ def _fitting(names: Iterable[str]) -> list[Json]:
             return [*(part for part in kept if part != "…"), "…"]
         kept.append(name)
     return kept
-
-
-def _encode(value: Json) -> str:
-    return json.dumps(value, ensure_ascii=False)
