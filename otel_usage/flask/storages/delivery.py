@@ -6,7 +6,7 @@ import inspect
 import itertools
 import time
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from otel_usage.flask.storages.base import Sink
@@ -62,6 +62,8 @@ class Delivery:
             if getattr(storage, "needs_data", True)
         ]
         _deliveries[next(_numbers)] = self
+        # The threads hold what they need, and would wait for ever for an app that is gone.
+        weakref.finalize(self, _let_end, self._sinks).atexit = False
 
     @property
     def has_work(self) -> bool:
@@ -97,6 +99,11 @@ class Delivery:
     def accounting(self) -> tuple[StorageAccounting, ...]:
         """Return what became of the requests of this process, for each storage in order that is called at all."""
         return tuple(sink.accounting() for sink in self._sinks)
+
+
+def _let_end(sinks: Sequence[SinkThread]) -> None:
+    for sink in sinks:
+        sink.begin_to_close()
 
 
 def _checked(storages: Any) -> list[StorageCallable]:

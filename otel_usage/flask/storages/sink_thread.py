@@ -48,6 +48,9 @@ class SinkThread:
         self._storage = storage
         self._queue_size = queue_size
         self.name = _name_of(storage)
+        # Read once: it may be code of the app.
+        self.more_keys: tuple[str, ...] = tuple(getattr(storage, "more_keys", ()))
+        """What the storage wants beyond the old keys."""
         self._full_queue_log = LogThrottle()
         self._failure_log = LogThrottle()
         self._reset()
@@ -61,12 +64,8 @@ class SinkThread:
         self._queue: deque[dict[str, Any]] = deque()
         self._thread: threading.Thread | None = None
         self._is_closed = False
+        self._is_given_up = False
         self._offered = self._stored = self._failed = self._dropped = 0
-
-    @property
-    def more_keys(self) -> tuple[str, ...]:
-        """What the storage wants beyond the old keys."""
-        return tuple(getattr(self._storage, "more_keys", ()))
 
     def offer(self, data: dict[str, Any]) -> None:
         """Take the data of a request, which nobody changes any more. Never blocks; a full queue drops it.
@@ -114,9 +113,12 @@ class SinkThread:
     def finish_closing(self, deadline: float) -> None:
         """Wait for the thread until the deadline, then drop what is left."""
         thread = self._thread
+        if self._is_given_up:
+            return
         if thread is not None and thread is not threading.current_thread():
             thread.join(_seconds_until(deadline))
         with self._changed:
+            self._is_given_up = True
             # What is in the storage's hands may still get stored, but nobody will know.
             left = self._offered - self._settled()
             self._dropped += len(self._queue)

@@ -33,7 +33,7 @@ WITH
     (
         SELECT
             events.trace_id_bytes       AS trace_id_bytes,
-            events.parent_span_id_bytes AS span_id_bytes,
+            events.parent_span_id_bytes AS request_id_bytes,
             max(events.bytes_sent)      AS bytes_sent
         FROM events
         WHERE events.timestamp >= {since:DateTime64(9, 'UTC')}
@@ -42,7 +42,7 @@ WITH
             AND events.event_name = 'response_sent'
         GROUP BY
             trace_id_bytes,
-            span_id_bytes
+            request_id_bytes
     )
 SELECT
     concat(replaceOne(toString(requests.timestamp), ' ', 'T'), 'Z') AS timestamp,
@@ -56,5 +56,5 @@ SELECT
     requests.referrer                                               AS referrer,
     requests.user_agent                                             AS user_agent
 FROM requests
-LEFT JOIN streams ON streams.trace_id_bytes = requests.trace_id_bytes AND streams.span_id_bytes = requests.span_id_bytes
+LEFT JOIN streams ON streams.trace_id_bytes = requests.trace_id_bytes AND streams.request_id_bytes = requests.span_id_bytes
 ORDER BY requests.timestamp, requests.trace_id_bytes, requests.span_id_bytes

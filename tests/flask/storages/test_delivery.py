@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 from collections.abc import Callable
@@ -272,6 +273,36 @@ def test_a_close_gives_a_hanging_storage_up_in_time_and_says_what_is_lost(
     assert hanging_thread is not None
     hanging_thread.join(SECONDS)
     assert hanging.paths == ["/1"]
+
+
+def test_a_storage_that_was_given_up_is_not_waited_for_again(caplog: pytest.LogCaptureFixture) -> None:
+    hanging = Blocking()
+    delivery = Delivery(hanging)
+    offer(delivery)
+    delivery.close(0)
+
+    delivery.close(threading.TIMEOUT_MAX)
+
+    assert caplog.text.count("was given up") == 1
+    hanging.released.set()
+
+
+def test_the_threads_of_an_app_that_is_gone_store_what_waits_and_end() -> None:
+    stored: list[dict[str, Any]] = []
+    hanging = Blocking()
+    delivery = Delivery([hanging, stored.append])
+    offer(delivery, "/1", "/2")
+    threads = [sink._thread for sink in delivery._sinks]
+
+    del delivery
+    gc.collect()
+    hanging.released.set()
+
+    for thread in threads:
+        assert thread is not None
+        thread.join(SECONDS)
+        assert not thread.is_alive()
+    assert hanging.paths == [data["path"] for data in stored] == ["/1", "/2"]
 
 
 def test_no_thread_runs_before_the_first_request(deliver: Deliver) -> None:
