@@ -6,7 +6,7 @@ import json
 import logging
 import os
 from functools import lru_cache
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
@@ -53,9 +53,10 @@ def address_to_send(address: str, *, whole: bool) -> str:
         whole: the address itself; else the first address of its network, /24 of IPv4 and /48 of IPv6.
     """
     try:
-        parsed = ip_address(address)
+        given = ip_address(address)
     except ValueError:
         return ""
+    parsed = (given.ipv4_mapped or given) if isinstance(given, IPv6Address) else given
     if any(parsed in network for network in _NEVER_SENT if network.version == parsed.version):
         return ""
     if whole:

@@ -11,17 +11,10 @@ import pytest
 from otel_usage import attributes as names
 from otel_usage.enrich.geo_database import CHECK_SECONDS, GeoDatabase, describe_database
 from otel_usage.errors import SettingError
+from tests.enrich.geo_sources import Clock
 from tests.mmdb import write_database
 
 ADDRESS = "203.0.113.7"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
