@@ -18,6 +18,7 @@ from otel_usage.flask.storages.delivery import Delivery, storage_accounting
 from otel_usage.flask.storages.sink_thread import StorageAccounting, StorageCallable
 from otel_usage.flask.storages.summarization import (
     sumBasic,
+    sumBrowser,
     sumGeo,
     sumLanguage,
     sumRemote,
@@ -52,6 +53,7 @@ __all__ = [
     "build_data",
     "storage_accounting",
     "sumBasic",
+    "sumBrowser",
     "sumGeo",
     "sumLanguage",
     "sumRemote",

@@ -92,7 +92,7 @@ class Sink:
         """Ask a hook of this storage for its sums.
 
         Args:
-            hook: its class, or the name of its class.
+            hook: itself, its class, or the name of its class.
             start_date: with `end_date` the beginning of a range; alone, the moment whose hour, day and month are
                 asked for.
             end_date: the end of the range.
@@ -135,7 +135,7 @@ class Sink:
                 logger,
                 logging.ERROR,
                 "The hook %s of the storage %s failed: %s",
-                hook_name(hook if inspect.isroutine(hook) else type(hook)),
+                hook_name(hook),
                 type(self).__name__,
                 describe_error(error),
             )
@@ -187,8 +187,8 @@ class Storage(Sink):
 
 
 def hook_name(hook: object) -> str:
-    """Return the name by which a hook is asked for: of a class or function its own, of a text the text."""
-    return str(getattr(hook, "__name__", hook))
+    """Return the name by which a hook is asked for: a text itself, the name of a class or function, else of the class."""
+    return hook if isinstance(hook, str) else str(getattr(hook, "__name__", type(hook).__name__))
 
 
 def _made_hooks(hooks: Iterable[Any], kwargs: dict[str, Any]) -> list[Hook]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from otel_usage.flask.storages.base import Hook, Storage, hook_name
+from otel_usage.flask.storages.base import Hook, Storage
 from otel_usage.flask.storages.summarization import Summary
 
 
@@ -59,7 +59,7 @@ class ClickHouseReader(Storage):
             return super().get_sum(hook, start_date, end_date, limit, page, target)
         from otel_usage.reports.summaries import get_sum
 
-        return get_sum(hook_name(hook), start_date, end_date, limit, page, target, dsn=self._dsn)
+        return get_sum(hook, start_date, end_date, limit, page, target, dsn=self._dsn)
 
 
 class ClickHouseStorage(ClickHouseReader):

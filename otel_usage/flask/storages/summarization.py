@@ -49,6 +49,10 @@ class sumUserAgent(Summary):
     """By the User-Agent header."""
 
 
+class sumBrowser(Summary):
+    """By the browser's name."""
+
+
 class sumLanguage(Summary):
     """By the first language that the client asks for."""
 
@@ -58,7 +62,7 @@ class sumServer(Summary):
 
 
 class sumVisitor(Summary):
-    """By service: how many visitors."""
+    """By service, with the number of visitors."""
 
 
 class sumGeo(Summary):
@@ -70,4 +74,4 @@ class sumStatus(Summary):
 
 
 class sumBasic(Summary):
-    """The first five together."""
+    """By service, with the numbers of visitors, visits and errors."""

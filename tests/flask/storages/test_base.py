@@ -14,6 +14,7 @@ from otel_usage.flask.storages import (
     Storage,
     Writer,
     sumBasic,
+    sumBrowser,
     sumGeo,
     sumLanguage,
     sumRemote,
@@ -25,7 +26,7 @@ from otel_usage.flask.storages import (
 )
 
 SUMMARIES = (
-    sumBasic, sumGeo, sumLanguage, sumRemote, sumServer, sumStatus, sumUrl, sumUserAgent, sumVisitor,
+    sumBasic, sumBrowser, sumGeo, sumLanguage, sumRemote, sumServer, sumStatus, sumUrl, sumUserAgent, sumVisitor,
 )  # fmt: skip
 
 

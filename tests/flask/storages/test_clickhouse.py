@@ -10,7 +10,9 @@ import pytest
 
 from otel_usage.clickhouse import ClickHouse
 from otel_usage.errors import SettingError
+from otel_usage.flask import storages
 from otel_usage.flask.storages import ClickHouseStorage, MongoStorage, SQLStorage, Storage, sumUrl
+from otel_usage.reports.summaries import SUMMARIES
 from otel_usage.wiring import configure
 from tests.builders import build_event, insert_events
 from tests.serving import ServeProcess
@@ -19,7 +21,7 @@ from tests.tracking import clean_process
 
 @pytest.fixture
 def dsn(usage: ClickHouse, serve: ServeProcess) -> str:
-    """The DSN of a database with two requests of 10 March 2026, one of them of 18 bytes."""
+    """The DSN of a database with two requests of 10 March 2026."""
     insert_events(
         usage,
         [
@@ -63,7 +65,7 @@ def test_with_no_dsn_at_all_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch)
             ClickHouseStorage().get_usage()
 
 
-@pytest.mark.parametrize("hook", [sumUrl, "sumUrl"])
+@pytest.mark.parametrize("hook", [sumUrl, sumUrl(), "sumUrl"])
 @pytest.mark.parametrize("hooks", [None, [sumUrl]])
 def test_sums_are_answered_whether_the_summary_was_given_as_a_hook_or_not(
     dsn: str, hook: object, hooks: list[Any] | None
@@ -72,6 +74,13 @@ def test_sums_are_answered_whether_the_summary_was_given_as_a_hook_or_not(
 
     assert set(found) == {"hour", "day", "month"}
     assert [sum(row["hits"] for row in found[period]) for period in ("hour", "day", "month")] == [2, 2, 2]
+
+
+@pytest.mark.parametrize("name", SUMMARIES)
+def test_every_summary_that_can_be_asked_for_can_be_given_as_a_hook(name: str) -> None:
+    hook = getattr(storages, name)
+
+    assert ClickHouseStorage(hooks=[hook]).needs_data is False
 
 
 def test_sums_of_a_hook_that_nobody_knows_are_refused(dsn: str) -> None:
