@@ -176,24 +176,28 @@ def select_exporter(name: str) -> None:
     _wiring.selected_exporter = name
 
 
-def prefer(key: str, **settings: object) -> None:
-    """Prefer settings that an app has under a key of its own; arguments and the environment go before them.
+def prefer_geo_endpoint(url: str) -> None:
+    """Ask a service where addresses are, as an app says under a key of its own; a setting goes before it.
 
     Args:
-        key: the app's name of it, for the log.
-        **settings: by name.
+        url: as in the setting GEO_ENDPOINT.
     """
     with _wiring.lock:
         in_force = _wiring.settings
         if in_force is None:
-            _wiring.preferred.update(settings)
-        elif any(getattr(in_force, name) is None for name in settings):
-            logger.warning(
-                "%s comes too late, otel_usage is configured already, by the launcher or an earlier call. "
-                "Set it in the environment instead: %s",
-                key,
-                ", ".join(map(env_name, settings)),
-            )
+            _wiring.preferred["geo_endpoint"] = url
+            return
+        if in_force.geo_endpoint or _is_disabled(in_force):
+            return
+        try:
+            Settings.load({}, geo_endpoint=url)
+        except SettingError as error:
+            logger.error("%s. Going on without it.", error)
+            return
+        # The launcher configures before there is an app.
+        _wiring.settings = dataclasses.replace(in_force, geo_endpoint=url)
+        if _wiring.processor is not None:
+            _wiring.processor.geo.use_endpoint(url)
 
 
 def need_destination() -> None:

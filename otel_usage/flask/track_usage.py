@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 from flask import Blueprint, Flask
 
 from otel_usage import wiring
-from otel_usage.flask.app_usage import EXTENSION, TRACK_BY_MODE, AppUsage, Attachment, ModeError
+from otel_usage.flask.app_usage import EXTENSION, AppUsage, Attachment, ModeError, is_mode
 from otel_usage.flask.handover import Taker
 from otel_usage.flask.instrumentor import FlaskUsageInstrumentor, forget_tracker
 from otel_usage.flask.marks import OwnMarks
@@ -84,8 +84,8 @@ class TrackUsage:
         """
         if not isinstance(app, Flask):
             raise TypeError(f"The app is a {type(app).__name__}, expected a flask.Flask")
-        mode = app.config.get(_MODE_KEY)
-        if mode is not None and mode not in TRACK_BY_MODE:
+        mode = app.config.get(_MODE_KEY, "")
+        if _MODE_KEY in app.config and not is_mode(mode):
             raise ModeError(mode)
         # What `current_app` stands for, not the proxy.
         app = getattr(app, "_get_current_object", lambda: app)()
@@ -245,7 +245,7 @@ def _prefer_geo_endpoint(app: Flask) -> None:
         return
     endpoint = app.config.get(_GEO_ENDPOINT_KEY)
     if endpoint:
-        wiring.prefer(_GEO_ENDPOINT_KEY, geo_endpoint=endpoint)
+        wiring.prefer_geo_endpoint(str(endpoint))
     else:
         logger.warning(
             "%s is on without %s: the service that was the default is gone. Set OTEL_USAGE_GEO_DATABASE to a "

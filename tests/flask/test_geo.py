@@ -17,7 +17,7 @@ from otel_usage import wiring
 from otel_usage.clickhouse import ClickHouse
 from otel_usage.enrich.geo import build_geo_reader
 from otel_usage.enrich.geo_background import FIRST_PAUSE_SECONDS
-from otel_usage.flask import FlaskUsageInstrumentor
+from otel_usage.flask import FlaskUsageInstrumentor, TrackUsage
 from otel_usage.pipeline.processor import UsageSpanProcessor
 from otel_usage.settings import Settings
 from tests.auditing import REQUESTS
@@ -206,3 +206,49 @@ def test_a_request_thread_opens_nothing_to_find_a_country(
     found = [("CH",)] if source == "database" else [("",)]  # nobody is told of 127.0.0.1
     assert usage.query("SELECT DISTINCT country FROM events").rows == found
     assert service.paths == []
+
+
+def test_an_app_names_its_service_after_the_launcher_configured(tracking: Tracking, service: Service) -> None:
+    tracking.start(ip="off")
+    app = build_shop()
+    endpoint = f"{service.url}/json/{{ip}}"
+    app.config.update(TRACK_USAGE_USE_FREEGEOIP=True, TRACK_USAGE_FREEGEOIP_ENDPOINT=endpoint)
+    TrackUsage(app, [])
+
+    app.test_client().get("/", environ_overrides={"REMOTE_ADDR": CLIENT})
+
+    assert tracking.request().attributes[names.COUNTRY] == "CH"
+    assert service.paths == ["/json/203.0.113.0"]
+
+
+def test_an_app_names_its_service_before_anybody_configured(tracking: Tracking, service: Service) -> None:
+    wiring.prefer_geo_endpoint(f"{service.url}/")
+    tracking.start()
+
+    build_shop().test_client().get("/", environ_overrides={"REMOTE_ADDR": CLIENT})
+
+    assert tracking.request().attributes[names.COUNTRY] == "CH"
+
+
+def test_a_service_that_the_settings_name_goes_before_that_of_the_app(
+    tracking: Tracking, service: Service
+) -> None:
+    tracking.start(geo_endpoint=f"{service.url}/setting/")
+
+    wiring.prefer_geo_endpoint(f"{service.url}/app/")
+    build_shop().test_client().get("/", environ_overrides={"REMOTE_ADDR": CLIENT})
+
+    assert tracking.request().attributes[names.COUNTRY] == "CH"
+    assert service.paths == [f"/setting/{CLIENT}"]
+
+
+def test_a_service_of_the_app_that_is_no_address_is_said(
+    tracking: Tracking, caplog: pytest.LogCaptureFixture
+) -> None:
+    tracking.start()
+
+    wiring.prefer_geo_endpoint("geo.example.org/?key=hunter2")
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "geo_endpoint= is wrong, expected an address such as https://geo.example.org/json/{ip}. Going on without it."
+    ]
