@@ -103,7 +103,7 @@ class AppUsage:
             ModeError: under TESTING only, when somebody has changed the mode to a wrong one.
         """
         for each in self._all:
-            if each.mode not in TRACK_BY_MODE:
+            if not is_mode(each.mode):
                 _complain_of_mode(each.mode, is_testing)
         outer = current_request()
         if outer is not None and not outer.is_finished and "track_var" in flask.g:
@@ -159,8 +159,14 @@ class AppUsage:
         )
 
 
+def is_mode(mode: object) -> bool:
+    """Return whether this is one of the two modes, in exactly these letters."""
+    return isinstance(mode, str) and mode in TRACK_BY_MODE
+
+
 def _scope_of(attachment: Attachment, settings: Settings) -> Scope:
-    return Scope(settings, track=TRACK_BY_MODE.get(attachment.mode, ""), marks=attachment.marks)
+    track = TRACK_BY_MODE[attachment.mode] if is_mode(attachment.mode) else ""
+    return Scope(settings, track=track, marks=attachment.marks)
 
 
 def _complain_of_mode(mode: object, is_testing: bool) -> None:
