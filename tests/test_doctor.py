@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from otel_usage.schema import load_migrations, migrate
 from otel_usage.settings import Settings
 from tests.builders import build_event, insert_events
 from tests.databases import new_database
+from tests.mmdb import write_database
 from tests.serving import ServeProcess
 
 
@@ -146,3 +148,20 @@ def test_settings_without_a_fault_are_one_good_finding() -> None:
     (finding,) = examine_settings(Settings.load(environ), environ)
 
     assert finding == Finding(True, "the settings can be used")
+
+
+def test_a_geo_database_is_shown_with_its_type_and_its_age(tmp_path: Path) -> None:
+    path = write_database(tmp_path / "geo.mmdb", {"203.0.113.0/24": {"country_code": "CH"}})
+
+    _, finding = examine_settings(Settings.load({}, geo_database=str(path)), {})
+
+    assert finding.line() == "ok    the geo database is Test-City of 2026-09-21"
+
+
+def test_a_geo_database_that_cannot_be_read_is_a_fault(tmp_path: Path) -> None:
+    _, finding = examine_settings(Settings.load({}, geo_database=str(tmp_path / "geo.mmdb")), {})
+
+    assert finding.line() == (
+        f"FAIL  OTEL_USAGE_GEO_DATABASE is '{tmp_path}/geo.mmdb', which cannot be read (no such file or directory). "
+        "Put a MaxMind DB file there that the app may read"
+    )

@@ -228,6 +228,21 @@ def test_an_activity_whose_request_has_no_event_counts_the_visit_that_it_opens()
     assert row(build(names.ACTIVITY, **{names.VISIT_IS_NEW: True}))["visit_is_new"] == 1
 
 
+def test_a_region_without_a_code_is_stored_by_its_name() -> None:
+    regions: list[dict[str, AttributeValue]] = [
+        {names.REGION: "CH-ZH", names.REGION_NAME: "Zurich"},
+        {names.REGION: "", names.REGION_NAME: "Ohio"},
+        {names.REGION_NAME: "Ohio"},
+        {names.REGION: "CH-BE"},
+        {},
+    ]
+    events = [build(**given) for given in regions]
+    expected = ["CH-ZH", "Ohio", "Ohio", "CH-BE", ""]
+
+    assert column("region", *events) == expected
+    assert [row(event)["region"] for event in events] == expected
+
+
 def test_properties_are_bounded_in_number_and_length() -> None:
     event = build(**{f"{names.PROPERTY_PREFIX}{number}": "x" * 10_000 for number in range(1_000)})
 

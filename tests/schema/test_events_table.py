@@ -12,7 +12,7 @@ from tests.builders import build_event, insert_events, key_of
 
 FIXED_COLUMNS = {
     "events": "timestamp event_id event_name service_name trace_id span_id visit_key visit_is_new visitor_id user_id "
-    "client_address country user_agent browser browser_version os os_version device_type is_bot bot_name method path "
+    "client_address country region city user_agent browser browser_version os os_version device_type is_bot bot_name method path "
     "query route status_code duration_ns referrer referrer_domain object_type object_id funnel stage stage_index "
     "counter_name counter_value properties scheme host language endpoint blueprint view_args bytes_sent forwarded_for "
     "peer_address has_authorization campaign_source campaign_medium campaign_name campaign_term campaign_content",
