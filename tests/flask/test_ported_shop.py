@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -66,7 +66,9 @@ class Shop:
         self._calls = directory / "calls.jsonl"
 
     @contextmanager
-    def running(self, app: str, views: str, *, launcher: bool = False, **environ: str) -> Iterator[Launched]:
+    def running(
+        self, app: str, views: str, environ: Mapping[str, str], *, launcher: bool = False
+    ) -> Iterator[Launched]:
         """Run it until the block ends; then what waits is stored."""
         command = ["gunicorn", "-w", "2", "-b", "127.0.0.1:{port}", "--pythonpath", str(self._directory), app]
         settings = {"SHOP_CALLS": str(self._calls), "SHOP_VIEWS": views, **environ}
@@ -151,7 +153,7 @@ def test_what_was_sent_is_what_the_storage_got_and_what_get_usage_gives(
 ) -> None:
     shop = Shop(tmp_path)
 
-    with shop.running(OUR_APP, views, launcher=launcher, **our_environment(serve, usage)) as server:
+    with shop.running(OUR_APP, views, our_environment(serve, usage), launcher=launcher) as server:
         send_visit(server)
 
     assert [summary(data) for data in shop.calls()] == expected(views)
@@ -169,9 +171,9 @@ def test_the_old_package_tells_the_storage_the_same(
     views: str, old_shop: Shop, serve: ServeProcess, usage: ClickHouse, tmp_path: Path
 ) -> None:
     our_shop = Shop(tmp_path)
-    with our_shop.running(OUR_APP, views, **our_environment(serve, usage)) as server:
+    with our_shop.running(OUR_APP, views, our_environment(serve, usage)) as server:
         send_visit(server)
-    with old_shop.running("start_old_port:create_app()", views, **old_environment()) as server:
+    with old_shop.running("start_old_port:create_app()", views, old_environment()) as server:
         send_visit(server)
 
     ours, theirs = (list(map(comparable, shop.calls())) for shop in (our_shop, old_shop))
