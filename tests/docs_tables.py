@@ -48,9 +48,7 @@ def events_table() -> str:
         if "EXISTS events\n" in statement:
             types = dict(re.findall(r"^    ([a-z_]+) +(\S.*?) (?:CODEC|ALIAS)", statement, re.MULTILINE))
         elif statement.startswith("ALTER TABLE events\n"):
-            added = re.findall(
-                r"ADD COLUMN IF NOT EXISTS ([a-z_]+) (\S+) .*AFTER ([a-z_]+)", statement
-            )
+            added = re.findall(r"ADD COLUMN IF NOT EXISTS ([a-z_]+) (\S+) .*AFTER ([a-z_]+)", statement)
             for name, type_, neighbour in added:
                 columns = list(types.items())
                 columns.insert(list(types).index(neighbour) + 1, (name, type_))
@@ -65,10 +63,12 @@ def objects_table() -> str:
     meanings: dict[str, str] = {}
     for comment, statement in migrations():
         what = " ".join(comment.partition("\n\n")[0].split()).replace("|", "\\|")
-        if created := re.match(r"CREATE ([A-Z ]+?) (?:IF NOT EXISTS )?([a-z_]+)", statement):
-            kinds[created[2]] = created[1].lower()
-            meanings[created[2]] = what
-        elif changed := re.match(r"ALTER TABLE ([a-z_]+) MODIFY QUERY", statement):
+        for kind, name in re.findall(
+            r"^CREATE ([A-Z ]+?) (?:IF NOT EXISTS )?([a-z_]+)", statement, re.MULTILINE
+        ):
+            kinds[name] = kind.lower()
+            meanings[name] = what
+        if changed := re.match(r"ALTER TABLE ([a-z_]+) MODIFY QUERY", statement):
             meanings[changed[1]] = what
     rows = [f"| `{name}` | {kind} | {meanings[name]} |" for name, kind in kinds.items()]
     return "\n".join(["| name | is | what |", "| --- | --- | --- |", *rows])
