@@ -17,6 +17,9 @@ from otel_usage.reports.usage_rows import UsageRow, to_usage
 from otel_usage.reports.usage_walks import ListKey, Walks, place_after
 
 _MOST_SKIPPED = 2**62
+_FEW = 10_000
+"""Rows to pass over that a small part of the list may well hold."""
+_DAY_NS = 86_400_000_000_000
 
 
 class UsagePage(list[dict[str, Any]]):
@@ -114,8 +117,26 @@ def _read(
     """Return the requests right behind a place, one more than fit on the page."""
     if question.end_ns is not None:
         behind = min(behind, place_after(question.end_ns))
+    # Rarely does a page need more than the days right before it, and reading all of history takes its time.
+    windows = (_DAY_NS, 32 * _DAY_NS, behind.time_ns) if skipped <= _FEW else (behind.time_ns,)
+    for window_ns in windows:
+        since_ns = max(question.since_ns, behind.time_ns - window_ns)
+        rows = _ask(client, question, since_ns, behind, skipped, settings)
+        if len(rows) > question.size or since_ns == question.since_ns:
+            break
+    return rows
+
+
+def _ask(
+    client: ClickHouse,
+    question: UsageQuestion,
+    since_ns: int,
+    behind: Place,
+    skipped: int,
+    settings: Mapping[str, Any] | None,
+) -> list[UsageRow]:
     parameters = {
-        "since_ns": question.since_ns,
+        "since_ns": since_ns,
         "place_ns": behind.time_ns,
         "place_trace_id": behind.event_id[:32],
         "place_span_id": behind.event_id[32:],

@@ -2,6 +2,8 @@
 --
 -- The page is cut by the place of a request, its time and then its ids. A number of rows is passed over only where
 -- nobody knows the place. The bounds of the time are whole numbers, which no time zone of a server can shift.
+-- The time of the oldest row that the page can have is looked up first, in one small column, and leaves out the
+-- parts of the table that hold nothing for the page.
 --
 -- Parameters  since_ns Int64: the first nanosecond that counts; place_ns Int64, place_trace_id and place_span_id in
 --             hex: the page begins with what is older than this place; skipped UInt64: how many requests right
@@ -36,6 +38,19 @@ SELECT
 FROM events
 WHERE events.event_name = 'request'
     AND events.timestamp >= fromUnixTimestamp64Nano({since_ns:Int64}, 'UTC') AND events.timestamp <= fromUnixTimestamp64Nano({place_ns:Int64}, 'UTC')
+    AND events.timestamp >= (
+        SELECT min(timestamp)
+        FROM
+        (
+            SELECT events.timestamp AS timestamp
+            FROM events
+            WHERE events.event_name = 'request'
+                AND events.timestamp >= fromUnixTimestamp64Nano({since_ns:Int64}, 'UTC') AND events.timestamp < fromUnixTimestamp64Nano({place_ns:Int64}, 'UTC')
+                AND ({service:String} = '' OR events.service_name = {service:String})
+            ORDER BY events.timestamp DESC
+            LIMIT {skipped:UInt64} + {limit:UInt32}
+        )
+    )
     AND ({service:String} = '' OR events.service_name = {service:String})
     AND (events.timestamp, events.trace_id_bytes, events.span_id_bytes)
         < (fromUnixTimestamp64Nano({place_ns:Int64}, 'UTC'), toFixedString(unhex({place_trace_id:String}), 16), toFixedString(unhex({place_span_id:String}), 8))
