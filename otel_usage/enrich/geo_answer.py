@@ -50,7 +50,7 @@ def _attributes(country: str, region: str, region_name: str, city: str) -> Attri
         names.REGION_NAME: "" if region else region_name,
         names.CITY: city,
     }
-    return MappingProxyType({name: value for name, value in values.items() if value})
+    return {name: value for name, value in values.items() if value}
 
 
 def _country_of(answer: Mapping[Any, Any]) -> str:

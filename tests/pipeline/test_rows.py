@@ -229,7 +229,7 @@ def test_an_activity_whose_request_has_no_event_counts_the_visit_that_it_opens()
 
 
 def test_a_region_without_a_code_is_stored_by_its_name() -> None:
-    regions: list[dict[str, AttributeValue]] = [
+    regions: list[dict[str, Any]] = [
         {names.REGION: "CH-ZH", names.REGION_NAME: "Zurich"},
         {names.REGION: "", names.REGION_NAME: "Ohio"},
         {names.REGION_NAME: "Ohio"},
