@@ -3,11 +3,12 @@
 -- A stream's bytes come with its event response_sent; a request that has none adds nothing. Pages that only the
 -- browser knows (activity) can begin a visit, so they count for the server, as in browsers_daily, but are no hits.
 -- What a request did not say counts under 'none'. The addresses of clients are those that the policy let through.
+-- The arrays have names of their own, because ClickHouse 24.8 refuses one that is also a column of the result.
 CREATE MATERIALIZED VIEW IF NOT EXISTS summaries_mv TO summaries_state AS
 SELECT
     events.service_name                                                              AS service_name,
     toDate(events.timestamp)                                                         AS day,
-    kind                                                                             AS kind,
+    summed_by                                                                        AS kind,
     if(value = '', 'none', value)                                                    AS key,
     events.is_bot                                                                    AS is_bot,
     toHour(events.timestamp)                                                         AS hour_of_day,
@@ -17,13 +18,13 @@ SELECT
     countIf(events.event_name = 'request' AND events.status_code >= 500)             AS errors,
     uniqCombined64StateIf(14)(
         events.visitor_id_bytes,
-        kind = 'server'
+        summed_by = 'server'
             AND events.event_name != 'response_sent'
             AND events.visitor_id_bytes != toFixedString('', 16)
     )                                                                                AS visitors
 FROM events
 ARRAY JOIN
-    ['url', 'remote', 'useragent', 'browser', 'language', 'geo', 'status', 'server'] AS kind,
+    ['url', 'remote', 'useragent', 'browser', 'language', 'geo', 'status', 'server'] AS summed_by,
     [
         concat(
             events.scheme, if(events.scheme = '', '', '://'), events.host, events.path,
@@ -42,7 +43,7 @@ ARRAY JOIN
         if(events.status_code = 0, '', toString(events.status_code)),
         toString(events.service_name)
     ] AS value
-WHERE events.event_name IN ('request', 'response_sent') OR (events.event_name = 'activity' AND kind = 'server')
+WHERE events.event_name IN ('request', 'response_sent') OR (events.event_name = 'activity' AND summed_by = 'server')
 GROUP BY
     service_name,
     day,
