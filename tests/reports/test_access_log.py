@@ -14,10 +14,13 @@ from otel_usage.importers.log_text import TextFormat
 from otel_usage.importers.logged_request import LoggedRequest, split_request_line
 from otel_usage.reports import ReportParameters, ReportResult, run_report
 from otel_usage.reports.access_log import LogEntry, log_line, request_target, write_log
+from otel_usage.reports.printing import ReportRequest
 from tests.builders import build_event, insert_events
 
 DAY = datetime(2026, 3, 10, tzinfo=timezone.utc)
-HOSTILE = '\n198.51.100.1 - root [10/Mar/2026:12:00:00 +0000] "GET /admin HTTP/1.1" 200 5 "-" "-"\n\x1b[2J\\"\\'
+HOSTILE = (
+    '\n198.51.100.1 - root [10/Mar/2026:12:00:00 +0000] "GET /admin HTTP/1.1" 200 5 "-" "-"\n\x1b[2J\\"\\'
+)
 
 ENTRY = LogEntry(
     address="192.0.2.1",
@@ -39,7 +42,10 @@ def read_back(line: str) -> LoggedRequest:
     assert found.refused == []
     fields = LoggedRequest(*(field[0] for field in found.fields))
     return fields._replace(
-        **{name: log.clean(getattr(fields, name)) for name in ("user", "request", "referrer", "user_agent")}
+        user=log.clean(fields.user),
+        request=log.clean(fields.request),
+        referrer=log.clean(fields.referrer),
+        user_agent=log.clean(fields.user_agent),
     )
 
 
@@ -63,9 +69,18 @@ def test_what_is_not_known_is_a_dash() -> None:
     assert line == '- - - [10/Mar/2026:12:00:00 +0000] "GET /a?b=c HTTP/1.1" 200 - "-" "-"'
 
 
-@pytest.mark.parametrize("field", ["user", "target", "referrer", "user_agent", "method"])
-def test_what_a_client_sends_stays_in_its_field(field: str) -> None:
-    line = log_line(ENTRY._replace(**{field: HOSTILE}))
+@pytest.mark.parametrize(
+    "entry",
+    [
+        pytest.param(ENTRY._replace(user=HOSTILE), id="user"),
+        pytest.param(ENTRY._replace(method=HOSTILE), id="method"),
+        pytest.param(ENTRY._replace(target=HOSTILE), id="target"),
+        pytest.param(ENTRY._replace(referrer=HOSTILE), id="referrer"),
+        pytest.param(ENTRY._replace(user_agent=HOSTILE), id="user agent"),
+    ],
+)
+def test_what_a_client_sends_stays_in_its_field(entry: LogEntry) -> None:
+    line = log_line(entry)
 
     assert line.isascii()
     assert line.isprintable()
@@ -107,6 +122,17 @@ def test_the_report_gives_each_request_as_a_line_oldest_first(usage: ClickHouse)
         '192.0.2.1 - - [10/Mar/2026:12:00:01 +0000] "GET / HTTP/1.1" 200 - "-" "curl/8.5"',
         '192.0.2.1 - ann [10/Mar/2026:12:00:02 +0000] "GET /b?x=1 HTTP/1.1" 404 7 "http://r/" "-"',
     ]
+
+
+def test_the_command_prints_the_lines_and_nothing_else(usage: ClickHouse) -> None:
+    insert_events(usage, [build_event(), build_event(at="2026-03-11T00:00:00")])
+    request = ReportRequest(name="access_log", since="2026-03-10", until="2026-03-11", output_format="log")
+    output = io.StringIO()
+
+    notes = list(request.print_to(output, usage))
+
+    assert output.getvalue() == '192.0.2.1 - - [10/Mar/2026:12:00:00 +0000] "GET / HTTP/1.1" 200 - "-" "-"\n'
+    assert notes == []
 
 
 def test_a_stream_has_the_bytes_that_were_sent(usage: ClickHouse) -> None:

@@ -11,7 +11,14 @@ import pytest
 from otel_usage.clickhouse import ClickHouse
 from otel_usage.errors import SettingError
 from otel_usage.flask import storages
-from otel_usage.flask.storages import ClickHouseStorage, MongoStorage, SQLStorage, Storage, sumUrl
+from otel_usage.flask.storages import (
+    ClickHouseStorage,
+    MongoStorage,
+    RedisStorage,
+    SQLStorage,
+    Storage,
+    sumUrl,
+)
 from otel_usage.reports.summaries import SUMMARIES
 from otel_usage.wiring import configure
 from tests.builders import build_event, insert_events
@@ -45,7 +52,8 @@ def test_a_storage_reads_where_it_is_told_to(dsn: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [ClickHouseStorage, lambda: SQLStorage(engine=object()), lambda: MongoStorage("a", "b")]
+    "make",
+    [ClickHouseStorage, lambda: SQLStorage(engine=object()), lambda: MongoStorage("a", "b"), RedisStorage],
 )
 def test_without_a_dsn_it_reads_where_the_process_writes(
     monkeypatch: pytest.MonkeyPatch, dsn: str, make: Callable[[], Storage]

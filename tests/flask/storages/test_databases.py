@@ -79,6 +79,18 @@ def test_summaries_are_taken_as_hooks_and_no_request_is_handed_to_them(make: Cal
     assert Delivery(storage).has_work is False
 
 
+@pytest.mark.parametrize("make", MAKERS)
+def test_an_old_storage_that_is_called_by_hand_prints_nothing_and_changes_nothing(
+    capsys: pytest.CaptureFixture[str], make: Callable[..., Storage]
+) -> None:
+    data = {"path": "/"}
+
+    make(hooks=[sumUrl])(data)
+
+    assert capsys.readouterr().out == ""
+    assert data == {"path": "/"}
+
+
 def test_a_hook_of_a_storage_that_reads_clickhouse_is_called_for_each_request() -> None:
     called: list[str] = []
     delivery = Delivery([ClickHouseStorage(hooks=[sumUrl, lambda **data: called.append(data["path"])])])
