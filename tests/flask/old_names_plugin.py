@@ -16,8 +16,8 @@ from otel_usage.flask import compat
 
 sys.modules["flask_track_usage"] = compat
 
-if not hasattr(unittest.TestCase, "assertEquals"):
-    unittest.TestCase.assertEquals = unittest.TestCase.assertEqual  # type: ignore[attr-defined]
+test_case: Any = unittest.TestCase
+test_case.assertEquals = test_case.assertEqual
 
 _init = FlaskClient.__init__
 

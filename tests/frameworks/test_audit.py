@@ -22,6 +22,7 @@ WAYS = [
     pytest.param(DJANGO, ["sdk", "contrib"], id="Django with contrib"),
     pytest.param(DJANGO, ["sdk", "asgi"], id="Django under ASGI"),
 ]
+EXTENSION = pytest.param(FLASK, ["sdk", "contrib", "extension"], id="Flask with TrackUsage")
 
 
 def run(dsn: str, module: str, *options: str) -> tuple[int, int, list[str]]:
@@ -47,7 +48,7 @@ def test_a_request_thread_opens_nothing_while_clickhouse_answers(
     assert seen == stored == 3 * REQUESTS
 
 
-@pytest.mark.parametrize(("module", "options"), [WAYS[2], WAYS[4]])
+@pytest.mark.parametrize(("module", "options"), [WAYS[2], EXTENSION, WAYS[4]])
 def test_a_request_thread_opens_nothing_while_nobody_answers(module: str, options: list[str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
