@@ -207,11 +207,11 @@ class TrackedRequests:
         found = self._clients.attributes(peer, forwarded_for, is_whole=is_whole)
         if row["remote_addr"] and parse_address(peer) is None and not found[names.CLIENT_ADDRESS]:
             self.unreadable_addresses += 1
-        if row["ip_info"]:
-            text = _text(row["ip_info"])
-            found.update(read_answer(read_object(text).pairs))
+        place = _text(row["ip_info"])
+        if place and (read := read_object(place)) != ReadObject({}):
+            found.update(read_answer(read.pairs))
             if self._clients.keeps_everything:
-                found[names.PROPERTY_PREFIX + "ip_info"] = bounded(text, names.MAX_TEXT)
+                found[names.PROPERTY_PREFIX + "ip_info"] = bounded(place, names.MAX_TEXT)
         return found
 
     def _may_be_cut(self, column: str, text: str) -> bool:
