@@ -15,6 +15,7 @@ import flask
 from flask.ctx import RequestContext
 
 from otel_usage import attributes as names
+from otel_usage.flask.extension import WAIT_KEY, ModeError
 from otel_usage.flask.handover import Handover, StorageWait, Taker
 from otel_usage.flask.marks import OwnMarks
 from otel_usage.flask.scope import place_of
@@ -29,28 +30,14 @@ from otel_usage.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-EXTENSION = "otel_usage_track_usage"
-"""Under which an app's `AppUsage` stands in `app.extensions`."""
 TRACK_VAR = names.PROPERTY_PREFIX + "track_var"
 
 TRACK_BY_MODE = {"exclude": "all", "include": "included"}
 """What `OTEL_USAGE_TRACK` says, by the old word for it."""
 
-WAIT_KEY = "otel_usage.storage_wait"
-"""Where the environment of a request keeps its `StorageWait` under TESTING."""
 _PLAIN = (str, bytes, int, float, Decimal, UUID, date, PurePath)
 
 _misuse_log = LogThrottle()
-
-
-class ModeError(NotImplementedError):
-    """The mode is neither `include` nor `exclude`."""
-
-    def __init__(self, mode: object) -> None:
-        super().__init__(
-            f"TRACK_USAGE_INCLUDE_OR_EXCLUDE_VIEWS is {mode!r}, expected 'exclude' (track every view but the excluded "
-            "ones) or 'include' (track only the included ones)"
-        )
 
 
 class Attachment(NamedTuple):
@@ -141,6 +128,8 @@ class AppUsage:
             )
         if not takers:
             return None
+        for taker in takers:
+            taker.delivery.start()
         environ = context.request.environ
         extras = RequestExtras(
             self._app_name,

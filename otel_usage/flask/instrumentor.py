@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flask import (
     Flask,
@@ -17,7 +17,7 @@ from flask.ctx import RequestContext
 from flask.globals import _cv_request
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # mypy 2.4 loses the name
 
-from otel_usage.flask.app_usage import EXTENSION, WAIT_KEY, AppUsage, ModeError
+from otel_usage.flask.extension import EXTENSION, WAIT_KEY, ModeError
 from otel_usage.flask.request import FlaskRequest
 from otel_usage.flask.scope import place_of
 from otel_usage.flask.users import signed_in_user
@@ -29,6 +29,9 @@ from otel_usage.instrumentation.tracked import TrackedRequest
 from otel_usage.instrumentation.tracker import RequestTracker
 from otel_usage.instrumentation.wsgi import CountedBody, read_wsgi_request
 from otel_usage.wiring import runtime
+
+if TYPE_CHECKING:
+    from otel_usage.flask.app_usage import AppUsage
 
 _EXTENSION = "otel_usage"
 _ENVIRON_KEY = "otel_usage.request"

@@ -11,7 +11,8 @@ from typing import Any, TypeAlias, TypeVar
 from flask import Blueprint, Flask
 
 from otel_usage import wiring
-from otel_usage.flask.app_usage import EXTENSION, AppUsage, Attachment, ModeError, is_mode
+from otel_usage.flask.app_usage import AppUsage, Attachment, is_mode
+from otel_usage.flask.extension import EXTENSION, ModeError
 from otel_usage.flask.handover import Taker
 from otel_usage.flask.instrumentor import FlaskUsageInstrumentor, forget_tracker
 from otel_usage.flask.marks import OwnMarks

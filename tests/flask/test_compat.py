@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from typing import Any
 
 import flask
@@ -82,3 +84,16 @@ def test_a_writer_prints_what_it_gets(tracking: Tracking, capsys: pytest.Capture
     app.test_client().get("/nowhere")
 
     assert shown == ["/nowhere"]
+
+
+def test_an_app_without_the_extension_loads_nothing_of_it() -> None:
+    code = (
+        "import sys, otel_usage.flask as ours\n"
+        "parts = ('track_usage', 'app_usage', 'handover', 'track_var', 'storages')\n"
+        "print([part for part in parts if f'otel_usage.flask.{part}' in sys.modules])\n"
+        "print(ours.TrackUsage.__name__, hasattr(ours, 'TrackUsages'), 'TrackUsage' in dir(ours))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.splitlines() == ["[]", "TrackUsage False True"]
