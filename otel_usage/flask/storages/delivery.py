@@ -70,6 +70,15 @@ class Delivery:
         """False when no storage wants to be called, as with a `ClickHouseStorage` alone: then no event need come."""
         return bool(self._sinks)
 
+    def start(self) -> None:
+        """Start the threads that do not run yet; costs nothing once they do.
+
+        `offer` starts them too, but the last events of a process are made when it ends, and then Python 3.12.0 and
+        3.12.1 start no thread any more. So whoever serves a request calls this.
+        """
+        for sink in self._sinks:
+            sink.start()
+
     def offer(self, event: Event, extras: RequestExtras) -> None:
         """Queue a request for every storage. Never blocks, and calls no code of the app.
 

@@ -67,6 +67,12 @@ class SinkThread:
         self._is_given_up = False
         self._offered = self._stored = self._failed = self._dropped = 0
 
+    def start(self) -> None:
+        """Start the thread if it does not run."""
+        if self._thread is None:
+            with self._changed:
+                self._start()
+
     def offer(self, data: dict[str, Any]) -> None:
         """Take the data of a request, which nobody changes any more. Never blocks; a full queue drops it.
 

@@ -305,12 +305,16 @@ def test_the_threads_of_an_app_that_is_gone_store_what_waits_and_end() -> None:
     assert hanging.paths == [data["path"] for data in stored] == ["/1", "/2"]
 
 
-def test_no_thread_runs_before_the_first_request(deliver: Deliver) -> None:
-    before = threading.active_count()
+def test_no_thread_runs_before_the_first_request_and_then_one_for_each_storage(deliver: Deliver) -> None:
+    before = set(threading.enumerate())
 
-    deliver(PrintWriter())
+    delivery = deliver(PrintWriter(), PrintWriter())
+    made = set(threading.enumerate())
+    for _ in range(3):
+        delivery.start()
 
-    assert threading.active_count() == before
+    assert made <= before
+    assert len(set(threading.enumerate()) - before) == 2
 
 
 def test_a_storage_is_given_the_further_keys_that_it_asks_for_and_the_others_are_not(
