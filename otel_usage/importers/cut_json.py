@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any, NamedTuple
 
+# Python would write NaN back in a way that no other reader takes.
 _DECODER = json.JSONDecoder(parse_constant=str)
 _SPACE = re.compile(r"[ \t\r\n]*")
 
@@ -22,8 +23,7 @@ class ReadObject(NamedTuple):
 def read_object(text: str) -> ReadObject:
     """Return the object that a text holds, an empty one for another value, such as null."""
     try:
-        # The same constants as below: Python would write NaN in a way that no other reader takes.
-        value = json.loads(text, parse_constant=str)
+        value = _DECODER.decode(text)
     except (ValueError, RecursionError):
         return _read_cut(text)
     return ReadObject(value if isinstance(value, dict) else {})

@@ -76,6 +76,7 @@ _NO_NAME = "None"
 """How a header that names no user, such as a bearer token, was written down."""
 _TRUE = (True, 1, "1", "t", "true")
 _LONGEST_DURATION_SECONDS = 366 * 86_400
+_TRACK_VAR = names.PROPERTY_PREFIX + "track_var"
 _TRUNCATED = "_truncated"
 """Lists the keys of `track_var` that are left out."""
 _MOST_LEFT_OUT = 3
@@ -269,17 +270,25 @@ def _view_arguments(value: object) -> dict[str, AttributeValue]:
 def _track_var(value: object) -> dict[str, AttributeValue]:
     """Return what the app had put into `g.track_var`, as live events have it: one JSON object."""
     read = read_object(_text(value)) if value else ReadObject({})
+    if not read.pairs and not read.cut:
+        return {}
+    written = json.dumps(read.pairs, ensure_ascii=False)
+    if read.cut or len(written) > names.MAX_TEXT:
+        written = json.dumps(_fitting(read), ensure_ascii=False)
+    return {_TRACK_VAR: bounded(written, names.MAX_TEXT)}
+
+
+def _fitting(read: ReadObject) -> dict[str, Any]:
+    """Return the pairs that fit, and the names of those that do not."""
     kept: dict[str, Any] = {}
     left_out = list(read.cut)
     room = _ROOM_FOR_TRACK_VAR
     for name, part in read.pairs.items():
-        room -= len(written := json.dumps({name: part}, ensure_ascii=False))
-        if room < 0:
-            room += len(written)
-            left_out.append(name[: names.MAX_NAME])
-        else:
+        size = len(json.dumps({name: part}, ensure_ascii=False))
+        if size <= room:
             kept[name] = part
-    if left_out:
-        kept[_TRUNCATED] = left_out[:_MOST_LEFT_OUT]
-    written = json.dumps(kept, ensure_ascii=False)
-    return {names.PROPERTY_PREFIX + "track_var": bounded(written, names.MAX_TEXT)} if kept else {}
+            room -= size
+        else:
+            left_out.append(name)
+    short_names = [name[: names.MAX_NAME] for name in left_out[:_MOST_LEFT_OUT]]
+    return {**kept, _TRUNCATED: short_names} if short_names else kept

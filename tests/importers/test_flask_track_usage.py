@@ -261,6 +261,18 @@ def test_what_is_whole_of_a_json_text_that_was_cut_is_kept(usage: ClickHouse, ol
     assert json.loads(properties["track_var"]) == {"plan": "gold", "_truncated": ["basket"]}
 
 
+def test_what_does_not_fit_into_a_property_is_left_out_whole_and_named(
+    usage: ClickHouse, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path}/old.db"
+    write_requests(url, tracked(1, track_var=json.dumps({"notes": "x" * 5000, "plan": "gold"})))
+
+    run_import(usage, *COMMAND, url)
+
+    ((properties,),) = rows(usage, "properties")
+    assert json.loads(properties["track_var"]) == {"plan": "gold", "_truncated": ["notes"]}
+
+
 def test_an_empty_json_text_is_nothing(usage: ClickHouse, old_url: str) -> None:
     write_requests(
         old_url,
