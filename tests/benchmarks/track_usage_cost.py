@@ -66,7 +66,7 @@ def postgresql_url() -> str:
 
 def run(*, quick: bool = False) -> list[Table]:
     """Return the cost of each variant over interleaved blocks."""
-    blocks, requests = (4, 200) if quick else (20, 200)
+    blocks, requests = (4, 200) if quick else (12, 200)
     environ, missing = _environment_of_old()
     results: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     with ExitStack() as stack:

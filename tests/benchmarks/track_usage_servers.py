@@ -53,7 +53,7 @@ class Tally:
 
 def run(*, quick: bool = False) -> list[Table]:
     """Return requests a second by number of client threads, and the answers while the storage fails."""
-    rounds, requests = (1, 800) if quick else (3, 1600)
+    rounds, requests = (1, 800) if quick else (3, 1200)
     try:
         old_package.install()
         missing = ""
