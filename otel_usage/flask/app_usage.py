@@ -26,6 +26,7 @@ from otel_usage.instrumentation.redaction import bounded
 from otel_usage.instrumentation.scope import AnyScope, Place, Scope
 from otel_usage.instrumentation.tracked import TrackedRequest, current_request
 from otel_usage.log_throttle import LogThrottle
+from otel_usage.pipeline.companion import Companion
 from otel_usage.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -81,7 +82,8 @@ class AppUsage:
 
     def scope(self, settings: Settings) -> Scope:
         """Return which requests any of them wants."""
-        return AnyScope([_scope_of(each, settings) for each in self._all])
+        scopes = [_scope_of(each, settings) for each in self._all]
+        return scopes[0] if len(scopes) == 1 else AnyScope(scopes)
 
     def prepare_request(self, is_testing: bool) -> None:
         """Give the request its `g.track_var`, before any code of the app can ask for it.
@@ -105,7 +107,7 @@ class AppUsage:
                 tracked.plugin_attributes = {**tracked.plugin_attributes, TRACK_VAR: to_json(track_var)}
             handover = self._handover(tracked, context, settings, track_var)
             if handover is not None:
-                tracked.companion = tracked.companion._replace(on_event=handover)
+                tracked.companion = Companion(tracked.companion.client_address, handover)
             if context.app.testing and self._all:
                 reads_back = any(each.reads_back for each in self._all)
                 if handover is not None:
