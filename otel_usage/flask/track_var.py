@@ -28,6 +28,7 @@ _VALUE = 16
 _DEEPEST = 16
 _MOST_KEYS = 256
 _LONGEST_INTEGER_BITS = 1024
+_PLAIN_INTEGER = 2**63
 _ROOM_FOR_NAMES = 512
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 _WRITTEN_AS_TEXT = (UUID, Decimal, date, datetime, time, timedelta, PurePath)
@@ -46,7 +47,7 @@ def read_track_var(value: object) -> dict[str, Json] | None:
     """
     if value.__class__ is dict and not value:
         return {}
-    items = _items(value, _MOST_KEYS + 1) if isinstance(value, Mapping) else None
+    items = _items(value, _MOST_KEYS + 1) if isinstance(value, (dict, Mapping)) else None
     if items is None:
         return None
     copied: dict[str, Json] = {}
@@ -113,6 +114,8 @@ class _Budget:
             return self._text(value)
         if kind is dict:
             return {_name(key): self._copy(part, levels_left - 1) for key, part in self._parts_of(value)}
+        if value is None or kind is bool or (kind is int and -_PLAIN_INTEGER < value < _PLAIN_INTEGER):
+            return value  # type: ignore[no-any-return]
         if kind is list:
             return [self._copy(part, levels_left - 1) for part in value[: self._most_parts()]]
         return self._copy_of_other(value, levels_left)
