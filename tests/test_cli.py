@@ -282,6 +282,7 @@ def test_migrate_creates_the_database_and_can_be_repeated(serve: ServeProcess) -
         "the schema was up to date",
         "a batch that is sent twice counts once, in the views too",
         "events are deleted after 90 days, from now on",
+        "summaries are kept for ever",
     ]
 
 
