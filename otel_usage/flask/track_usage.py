@@ -31,6 +31,8 @@ _MODE_KEY = "TRACK_USAGE_INCLUDE_OR_EXCLUDE_VIEWS"
 _COOKIE_KEY = "TRACK_USAGE_COOKIE"
 _USE_GEO_KEY = "TRACK_USAGE_USE_FREEGEOIP"
 _GEO_ENDPOINT_KEY = "TRACK_USAGE_FREEGEOIP_ENDPOINT"
+_CLOSE_SECONDS = 1.0
+"""How long storages that others replace may take for what waits."""
 
 _deliveries: weakref.WeakSet[Delivery] = weakref.WeakSet()
 
@@ -67,7 +69,7 @@ class TrackUsage:
         self._apps: weakref.WeakSet[Flask] = weakref.WeakSet()
         self._mode = "exclude"
         if app is not None:
-            self.init_app(app, storage)
+            self.init_app(app)
 
     def init_app(self, app: Flask, storage: Storages | None = None) -> None:
         """Attach to an app, which is configured; a second time, the new storages take the place of the old ones.
@@ -172,7 +174,7 @@ class TrackUsage:
         forget_tracker(app)
         self._apps.add(app)
         if before is not None and before.taker is not None and before.taker is not attachment.taker:
-            before.taker.delivery.close(0)
+            before.taker.delivery.close(_CLOSE_SECONDS)
 
     def _date(self) -> int | None:
         fake = self._fake_time

@@ -43,10 +43,17 @@ def exporter_in_force() -> object:
     return None if processor is None else processor._worker._exporter
 
 
+def by_the_proxy(app: Flask, storage: Any) -> None:
+    with app.app_context():
+        TrackUsage(flask.current_app, storage)
+
+
 WAYS: dict[str, Callable[[Flask, Any], object]] = {
     "constructor": lambda app, storage: TrackUsage(app, storage),
     "init_app": lambda app, storage: TrackUsage().init_app(app, storage),
     "both": lambda app, storage: TrackUsage(storage=storage).init_app(app),
+    "iterator": lambda app, storage: TrackUsage(app, storage if callable(storage) else iter(storage)),
+    "current_app": by_the_proxy,
 }
 
 
