@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta, timezone
@@ -246,7 +247,11 @@ def test_a_batch_that_is_sent_again_counts_once(usage: ClickHouse) -> None:
 def old_database(client: ClickHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the schema without the summaries, and nothing that came after them."""
     with monkeypatch.context() as older:
-        without = tuple(migration for migration in load_migrations() if not 30 <= migration.version < 40)
+        without = tuple(
+            migration
+            for migration in load_migrations()
+            if not re.search("_(summaries|flask_usage)_", migration.name)
+        )
         older.setattr(applied, "load_migrations", lambda: without)
         migrate(client)
 
@@ -272,9 +277,10 @@ def test_an_upgrade_that_was_killed_is_taken_up_without_counting_twice(
 ) -> None:
     old_database(database, monkeypatch)
     insert_events(database, [build_event(at="2026-03-09T12:00:00"), build_event()])
-    for migration in load_migrations()[29:31]:
-        # The view was made and one of the days, and the process died before it could write that down.
-        database.command(migration.sql)
+    for migration in load_migrations():
+        # The view was made and counted, and the process died before it could write that down.
+        if migration.name in ("create_summaries_state", "create_summaries_mv"):
+            database.command(migration.sql)
     insert_events(database, [build_event()])
 
     migrate(database)
