@@ -19,7 +19,7 @@ _MOST_NAMES = 256
 _MOST_PAGES = 500
 """Of one walk; those that were asked for last are kept."""
 _IDLE_NS = 15 * 60 * 10**9
-_STILL_NOW_NS = 5 * 10**9
+_STILL_NOW_NS = 60 * 10**9
 """An end this close to the present is taken for the present, which many callers name anew for each page."""
 
 

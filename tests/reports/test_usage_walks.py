@@ -37,7 +37,7 @@ def is_on(walk: Walk, walks: Walks, key: ListKey = KEY, page: int = 2) -> bool:
 def test_a_walk_is_frozen_when_its_first_page_is_read() -> None:
     clock = Clock()
     walk = begin(Walks(clock))
-    clock.ns += 60 * SECOND
+    clock.ns += 120 * SECOND
 
     assert walk.nearest_start(1) == (1, Place(NOW + 1, "0" * 48))
     assert walk.nearest_start(2) == (2, A_PLACE)
@@ -79,11 +79,11 @@ def test_an_end_that_is_named_anew_for_each_page_is_the_present() -> None:
     clock = Clock()
     walks = Walks(clock)
     walk = begin(walks, KEY._replace(end_ns=clock.ns - SECOND))
-    clock.ns += 60 * SECOND
+    clock.ns += 120 * SECOND
 
     assert is_on(walk, walks, KEY._replace(end_ns=clock.ns - SECOND))
     assert is_on(walk, walks)
-    assert not is_on(walk, walks, KEY._replace(end_ns=clock.ns - 30 * SECOND))
+    assert not is_on(walk, walks, KEY._replace(end_ns=clock.ns - 90 * SECOND))
 
 
 def test_an_end_that_was_the_present_keeps_its_walk_when_it_has_passed() -> None:
@@ -91,7 +91,7 @@ def test_an_end_that_was_the_present_keeps_its_walk_when_it_has_passed() -> None
     walks = Walks(clock)
     key = KEY._replace(end_ns=NOW)
     walk = begin(walks, key)
-    clock.ns += 60 * SECOND
+    clock.ns += 120 * SECOND
 
     assert is_on(walk, walks, key)
 
