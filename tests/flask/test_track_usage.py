@@ -14,33 +14,11 @@ from opentelemetry.instrumentation.flask import FlaskInstrumentor
 
 from otel_usage import attributes as names
 from otel_usage import wiring
-from otel_usage.flask import FlaskUsageInstrumentor, TrackUsage, client_api
+from otel_usage.flask import FlaskUsageInstrumentor, TrackUsage, client_api, handover
 from otel_usage.flask.storages import ClickHouseStorage
-from otel_usage.pipeline.exporters.clickhouse import ClickHouseSpanExporter
-from otel_usage.pipeline.exporters.discard import DiscardExporter
-from otel_usage.pipeline.exporters.otlp import OtlpExporter
+from tests.flask.usage_shop import MODE, Data, build_shop, paths
+from tests.recording import RecordingExporter
 from tests.tracking import Tracking
-
-Data = dict[str, Any]
-MODE = "TRACK_USAGE_INCLUDE_OR_EXCLUDE_VIEWS"
-
-
-def build_shop(**config: object) -> Flask:
-    """Return an app under test: its storages have a request when its answer is there."""
-    app = flask.Flask("shop")
-    app.secret_key = "of the app"
-    app.config.update({"TESTING": True, **config})
-    app.add_url_rule("/item/<int:number>", "item", lambda number: f"item {number}")
-    return app
-
-
-def paths(stored: list[Data]) -> list[str]:
-    return [data["path"] for data in stored]
-
-
-def exporter_in_force() -> object:
-    processor = wiring._wiring.processor
-    return None if processor is None else processor._worker._exporter
 
 
 def by_the_proxy(app: Flask, storage: Any) -> None:
@@ -322,128 +300,6 @@ def test_a_mode_that_is_changed_to_the_other_one_counts_from_the_next_request(tr
     assert paths(stored) == ["/item/1"]
 
 
-def test_without_the_old_key_the_setting_says_what_is_tracked(tracking: Tracking) -> None:
-    tracking.start(track="included")
-    stored: list[Data] = []
-    named, all_of_it = build_shop(), build_shop(**{MODE: "exclude"})
-    usage = TrackUsage(named, stored.append)
-    usage.init_app(all_of_it, stored.append)
-
-    named.test_client().get("/item/1")
-    all_of_it.test_client().get("/item/2")
-
-    assert paths(stored) == ["/item/2"]
-
-
-@pytest.mark.parametrize(("value", "is_followed"), [(None, True), (True, True), (False, False)])
-def test_the_cookie_key_switches_the_visit_cookie(
-    tracking: Tracking, value: bool | None, is_followed: bool
-) -> None:
-    tracking.start()
-    app = build_shop(**({} if value is None else {"TRACK_USAGE_COOKIE": value}))
-    TrackUsage(app)
-
-    response = app.test_client().get("/item/7")
-
-    assert ("otel_usage_visit" in response.headers.get("Set-Cookie", "")) is is_followed
-    assert (names.VISIT_KEY in tracking.request().attributes) is is_followed
-
-
-def test_events_stay_in_the_process_where_only_its_storages_want_them(
-    tracking: Tracking, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT", raising=False)
-    stored: list[Data] = []
-    app = build_shop()
-    TrackUsage(app, stored.append)
-
-    app.test_client().get("/item/7")
-
-    assert paths(stored) == ["/item/7"]
-    assert isinstance(exporter_in_force(), DiscardExporter)
-
-
-@pytest.mark.parametrize(
-    ("variable", "value", "kind"),
-    [
-        ("OTEL_USAGE_DSN", "http://localhost:1/otel_usage", ClickHouseSpanExporter),
-        ("OTEL_USAGE_EXPORTER", "otlp", OtlpExporter),
-        ("OTEL_USAGE_OTLP_ENDPOINT", "http://localhost:1", OtlpExporter),
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:1", OtlpExporter),
-        ("OTEL_USAGE_EXPORTER", "none", DiscardExporter),
-    ],
-)
-def test_a_destination_that_is_named_is_used_beside_the_storages(
-    tracking: Tracking, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, kind: type
-) -> None:
-    monkeypatch.setenv(variable, value)
-
-    TrackUsage(build_shop(), print)
-
-    assert isinstance(exporter_in_force(), kind)
-
-
-@pytest.mark.parametrize("storages", [[], [ClickHouseStorage()], [print, ClickHouseStorage()]])
-def test_events_leave_by_the_default_where_storages_are_to_read_them_back(
-    tracking: Tracking, storages: list[Callable[[Data], object]]
-) -> None:
-    TrackUsage(build_shop(), storages)
-
-    assert isinstance(exporter_in_force(), OtlpExporter)
-
-
-def test_the_old_keys_name_the_service_that_knows_where_addresses_are(
-    tracking: Tracking, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    endpoint = "https://geo.example.org/json/{ip}"
-    app = build_shop(TRACK_USAGE_USE_FREEGEOIP=True, TRACK_USAGE_FREEGEOIP_ENDPOINT=endpoint)
-
-    TrackUsage(app, print)
-
-    settings = wiring.configured_settings()
-    assert settings is not None
-    assert settings.geo_endpoint == endpoint
-    assert caplog.text == ""
-
-
-def test_the_setting_of_the_service_goes_before_the_old_key(
-    tracking: Tracking, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OTEL_USAGE_GEO_ENDPOINT", "https://ours.example.org/")
-    app = build_shop(
-        TRACK_USAGE_USE_FREEGEOIP=True, TRACK_USAGE_FREEGEOIP_ENDPOINT="https://old.example.org/"
-    )
-
-    TrackUsage(app, print)
-
-    settings = wiring.configured_settings()
-    assert settings is not None
-    assert settings.geo_endpoint == "https://ours.example.org/"
-
-
-def test_the_old_keys_count_under_the_launcher_too_which_configures_first(tracking: Tracking) -> None:
-    tracking.start()
-    endpoint = "https://geo.example.org/"
-
-    TrackUsage(build_shop(TRACK_USAGE_USE_FREEGEOIP=True, TRACK_USAGE_FREEGEOIP_ENDPOINT=endpoint))
-    TrackUsage(build_shop(TRACK_USAGE_USE_FREEGEOIP=False, TRACK_USAGE_FREEGEOIP_ENDPOINT="https://other"))
-
-    settings = wiring.configured_settings()
-    assert settings is not None
-    assert settings.geo_endpoint == endpoint
-
-
-def test_the_service_that_is_gone_is_named_in_the_log(
-    tracking: Tracking, caplog: pytest.LogCaptureFixture
-) -> None:
-    TrackUsage(build_shop(TRACK_USAGE_USE_FREEGEOIP=True))
-
-    assert "the service that was the default is gone" in caplog.text
-    settings = wiring.configured_settings()
-    assert settings is not None
-    assert settings.geo_endpoint is None
-
-
 def test_a_test_waits_also_where_the_context_is_kept(tracking: Tracking) -> None:
     tracking.start()
     stored: list[Data] = []
@@ -485,3 +341,67 @@ def test_a_view_that_is_no_page_reaches_no_storage(tracking: Tracking) -> None:
     app.test_client().get("/item/7")
 
     assert paths(stored) == ["/item/7"]
+
+
+@pytest.mark.parametrize(
+    ("path", "peer", "claimed"),
+    [
+        pytest.param("/nowhere/" + "x" * 40, "192.0.2.1", "", id="a path of 49 characters"),
+        pytest.param("/item/7?" + "q=" + "x" * 200, "192.0.2.1", "", id="a URL of 200 characters"),
+        pytest.param("/item/7", "2001:db8:85a3:8d3:1319:8a2e:370:7348", "", id="IPv6"),
+        pytest.param("/item/7", "192.0.2.1", "203.0.113.7, 198.51.100.23", id="two proxies"),
+    ],
+)
+def test_ordinary_requests_that_were_too_long_for_the_old_columns_are_stored_whole(
+    tracking: Tracking, path: str, peer: str, claimed: str
+) -> None:
+    tracking.start()
+    stored: list[Data] = []
+    app = build_shop()
+    TrackUsage(app, stored.append)
+
+    @app.before_request
+    def say_much() -> None:
+        flask.g.track_var["text"] = "x" * 1000
+
+    response = app.test_client().get(
+        path, environ_overrides={"REMOTE_ADDR": peer}, headers={"X-Forwarded-For": claimed} if claimed else {}
+    )
+
+    assert response.status_code in (200, 404)
+    assert stored[0]["url"] == f"http://localhost{path}"
+    assert stored[0]["remote_addr"] == peer
+    assert stored[0]["xforwardedfor"] == (claimed or None)
+    assert stored[0]["track_var"] == {"text": "x" * 1000}
+
+
+def test_a_test_that_reads_back_finds_the_request_sent(tracking: Tracking) -> None:
+    tracking.start(flush_interval_seconds=60)
+    app = build_shop()
+    TrackUsage(app, ClickHouseStorage())
+
+    app.test_client().get("/item/7")
+
+    assert [event.attributes[names.PATH] for event in tracking.exporter.named("request")] == ["/item/7"]
+
+
+def wait_for(event: threading.Event) -> None:
+    event.wait(60)
+
+
+def test_a_test_waits_once_for_a_server_that_is_not_there_and_says_so(
+    tracking: Tracking, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(handover, "WAIT_SECONDS", 0.1)
+    is_over = threading.Event()
+    tracking.exporter = RecordingExporter(lambda attempt: wait_for(is_over))
+    tracking.start(flush_interval_seconds=60)
+    app = build_shop()
+    TrackUsage(app, ClickHouseStorage())
+
+    for _ in range(2):
+        assert app.test_client().get("/item/7").status_code == 200
+
+    is_over.set()
+    assert tracking.processor in handover._given_up
+    assert caplog.text.count("a request did not reach its storages within 0.1 seconds") == 1
