@@ -63,7 +63,7 @@ class GeoBackground:
 
     Args:
         source: that is asked.
-        wait_seconds: how long `look_ahead` waits.
+        wait_seconds: how long `look_ahead` waits, `WAIT_SECONDS` by default.
         clock: seconds, for pauses and for how long an answer is remembered.
     """
 
@@ -71,11 +71,11 @@ class GeoBackground:
         self,
         source: GeoSource,
         *,
-        wait_seconds: float = WAIT_SECONDS,
+        wait_seconds: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
-        self._wait_seconds = wait_seconds
+        self._wait_seconds = WAIT_SECONDS if wait_seconds is None else wait_seconds
         self._clock = clock
         self._failure_log = LogThrottle(LONGEST_PAUSE_SECONDS)
         self._known: dict[str, tuple[Attributes, float]] = {}

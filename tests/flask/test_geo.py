@@ -15,6 +15,7 @@ import otel_usage
 from otel_usage import attributes as names
 from otel_usage import wiring
 from otel_usage.clickhouse import ClickHouse
+from otel_usage.enrich import geo_background, geo_endpoint
 from otel_usage.enrich.geo import build_geo_reader
 from otel_usage.enrich.geo_background import FIRST_PAUSE_SECONDS
 from otel_usage.flask import FlaskUsageInstrumentor, TrackUsage
@@ -26,7 +27,7 @@ from tests.frameworks.test_audit import FLASK, run
 from tests.mmdb import write_database
 from tests.pipeline.spans import build_span
 from tests.recording import RecordingExporter
-from tests.serving import ServeProcess
+from tests.serving import ServeProcess, wait_for
 from tests.tracking import Tracking, clean_process
 
 CLIENT, PROXY = "203.0.113.77", "10.0.0.1"
@@ -48,6 +49,13 @@ def path(tmp_path: Path) -> Path:
 def service() -> Iterator[Service]:
     with running_service() as service:
         yield service
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let answers of the service be waited for, however busy the machine is."""
+    monkeypatch.setattr(geo_background, "WAIT_SECONDS", 60.0)
+    monkeypatch.setattr(geo_endpoint, "TIMEOUT_SECONDS", 60.0)
 
 
 def build_shop() -> Flask:
@@ -152,6 +160,7 @@ def test_a_country_that_the_app_knows_better_stays(tracking: Tracking, path: Pat
     assert names.CITY not in tracking.request().attributes
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("signal", ["Sec-GPC", "DNT"])
 @pytest.mark.parametrize("policy", ["full", "off"])
 def test_a_service_is_not_told_of_a_visitor_who_opted_out(
@@ -182,6 +191,7 @@ def test_five_thousand_addresses_do_not_wait_for_a_service_that_hangs(service: S
 
     assert is_settled
     assert len(exporter.events) == 5000
+    wait_for(lambda: bool(service.paths), "the first question")
     assert len(service.paths) == 1
 
 
@@ -208,6 +218,7 @@ def test_a_request_thread_opens_nothing_to_find_a_country(
     assert service.paths == []
 
 
+@pytest.mark.usefixtures("patient")
 def test_an_app_names_its_service_after_the_launcher_configured(tracking: Tracking, service: Service) -> None:
     tracking.start(ip="off")
     app = build_shop()
@@ -221,6 +232,7 @@ def test_an_app_names_its_service_after_the_launcher_configured(tracking: Tracki
     assert service.paths == ["/json/203.0.113.0"]
 
 
+@pytest.mark.usefixtures("patient")
 def test_an_app_names_its_service_before_anybody_configured(tracking: Tracking, service: Service) -> None:
     wiring.prefer_geo_endpoint(f"{service.url}/")
     tracking.start()
@@ -230,6 +242,7 @@ def test_an_app_names_its_service_before_anybody_configured(tracking: Tracking, 
     assert tracking.request().attributes[names.COUNTRY] == "CH"
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_service_that_the_settings_name_goes_before_that_of_the_app(
     tracking: Tracking, service: Service
 ) -> None:
