@@ -1,7 +1,8 @@
 """Remembers where the pages of a list begin, so that the number of a page stands for a place in the list.
 
 A walk is one reading of a list from its first page on. The number of a page alone does not say whose walk it belongs
-to, so it goes to the walk that the same thread began, or else to the last one that anybody began.
+to. It goes to the last walk that anybody began, as a web server wants it, whose threads take turns; but a thread that
+asked for the page before just now is in a loop, and stays on its own walk.
 """
 
 from __future__ import annotations
@@ -10,17 +11,23 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 from otel_usage.reports.event_page import Place
 
-_MOST_NAMES = 256
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+_MOST_LISTS = 128
 _MOST_PAGES = 500
 """Of one walk; those that were asked for last are kept."""
 _IDLE_NS = 15 * 60 * 10**9
 _STILL_NOW_NS = 60 * 10**9
 """An end this close to the present is taken for the present, which many callers name anew for each page."""
+_LOOP_NS = 5 * 10**9
+"""A thread that asks for the next page within this time is in a loop; nobody clicks so fast on the same thread again
+and again."""
 
 
 class ListKey(NamedTuple):
@@ -72,6 +79,14 @@ class Walk:
                 del self._starts[next(known for known in self._starts if known > 1)]
 
 
+class _Step(NamedTuple):
+    """The last page that a thread asked for."""
+
+    walk: Walk
+    page: int
+    asked_ns: int
+
+
 class Walks:
     """The walks of a process, by list. Threads may share it."""
 
@@ -82,14 +97,14 @@ class Walks:
             now_ns: the present, in nanoseconds since the epoch.
         """
         self._now_ns = now_ns
-        self._walks: OrderedDict[tuple[ListKey, int | None], Walk] = OrderedDict()
-        self._lock = threading.Lock()
+        self._begin_anew()
         os.register_at_fork(after_in_child=self._begin_anew)
 
     def _begin_anew(self) -> None:
-        # Another thread of the parent may have held the lock.
+        # After a fork too: another thread of the parent may have held the lock.
         self._lock = threading.Lock()
-        self._walks = OrderedDict()
+        self._walks: OrderedDict[ListKey, Walk] = OrderedDict()
+        self._steps: OrderedDict[tuple[ListKey, int], _Step] = OrderedDict()
 
     def walk_to(self, key: ListKey, page: int) -> Walk:
         """Return the walk that a page belongs to.
@@ -99,36 +114,36 @@ class Walks:
         """
         with self._lock:
             now_ns = self._now_ns()
-            walk = self._find(key, page, now_ns) if page > 1 else None
+            names = _names(key, now_ns)
+            walk = self._find(names, page, now_ns) if page > 1 else None
             if walk is None:
-                end_ns = now_ns if key.end_ns is None else key.end_ns
-                walk = Walk(place_after(end_ns), now_ns)
-                self._keep(walk, key, now_ns)
+                walk = Walk(place_after(now_ns if key.end_ns is None else key.end_ns), now_ns)
+                for name in names:
+                    _keep(self._walks, name, walk)
             walk.used_ns = now_ns
+            for name in names:
+                _keep(self._steps, (name, threading.get_ident()), _Step(walk, page, now_ns))
             return walk
 
-    def _find(self, key: ListKey, page: int, now_ns: int) -> Walk | None:
-        found = []
-        for name in _names(key, now_ns):
-            walk = self._walks.get(name)
-            if walk is not None and now_ns - walk.used_ns < _IDLE_NS:
-                self._walks.move_to_end(name)
-                found.append(walk)
-        return next((walk for walk in found if walk.knows(page)), found[0] if found else None)
-
-    def _keep(self, walk: Walk, key: ListKey, now_ns: int) -> None:
-        for name in _names(key, now_ns):
-            self._walks[name] = walk
-            self._walks.move_to_end(name)
-        while len(self._walks) > _MOST_NAMES:
-            self._walks.popitem(last=False)
+    def _find(self, names: list[ListKey], page: int, now_ns: int) -> Walk | None:
+        for name in names:
+            step = self._steps.get((name, threading.get_ident()))
+            if step is not None and step.page == page - 1 and now_ns - step.asked_ns < _LOOP_NS:
+                return step.walk
+        found = [self._walks[name] for name in names if name in self._walks]
+        lately = [walk for walk in found if now_ns - walk.used_ns < _IDLE_NS]
+        return next((walk for walk in lately if walk.knows(page)), lately[0] if lately else None)
 
 
-def _names(key: ListKey, now_ns: int) -> Iterator[tuple[ListKey, int | None]]:
-    """Yield the names that a walk goes by, the most exact one first."""
-    keys = [key]
+def _names(key: ListKey, now_ns: int) -> list[ListKey]:
+    """Return the lists that a list may be, the most exact one first."""
     if key.end_ns is not None and key.end_ns > now_ns - _STILL_NOW_NS:
-        keys.append(key._replace(end_ns=None))
-    for whose in (threading.get_ident(), None):
-        for each in keys:
-            yield each, whose
+        return [key, key._replace(end_ns=None)]
+    return [key]
+
+
+def _keep(kept: OrderedDict[_Key, _Value], key: _Key, value: _Value) -> None:
+    kept[key] = value
+    kept.move_to_end(key)
+    if len(kept) > _MOST_LISTS:
+        kept.popitem(last=False)

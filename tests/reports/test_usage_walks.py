@@ -96,16 +96,28 @@ def test_an_end_that_was_the_present_keeps_its_walk_when_it_has_passed() -> None
     assert is_on(walk, walks, key)
 
 
-def test_a_thread_stays_on_its_own_walk_and_one_without_goes_on_the_last() -> None:
+def test_a_thread_in_a_loop_stays_on_its_own_walk() -> None:
     walks = Walks(Clock())
     mine = begin(walks)
     with ThreadPoolExecutor(1) as other:
         theirs = other.submit(begin, walks).result()
 
-        assert is_on(mine, walks)
-        assert other.submit(is_on, theirs, walks).result()
-    with ThreadPoolExecutor(1) as newcomer:
-        assert newcomer.submit(is_on, theirs, walks).result()
+        for page in range(2, 6):
+            assert is_on(mine, walks, page=page)
+            assert other.submit(is_on, theirs, walks, page=page).result()
+
+
+def test_threads_that_take_turns_go_on_with_the_walk_that_was_begun_last() -> None:
+    clock = Clock()
+    walks = Walks(clock)
+    old = begin(walks)
+    clock.ns += 30 * SECOND
+    with ThreadPoolExecutor(1) as other:
+        new = other.submit(begin, walks).result()
+        clock.ns += 10 * SECOND
+
+        assert is_on(new, walks)
+        assert not is_on(old, walks, page=3)
 
 
 def test_of_a_long_walk_the_latest_pages_and_the_first_are_remembered() -> None:
