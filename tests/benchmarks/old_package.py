@@ -69,8 +69,9 @@ def _fetch(target: Path) -> None:
     except subprocess.TimeoutExpired:
         raise NotInstalled(f"pip did not end within {_INSTALL_SECONDS} seconds") from None
     if done.returncode != 0:
-        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")] or ["pip failed"]
-        raise NotInstalled(lines[-1])
+        lines = done.stderr.splitlines() or ["pip failed without a word"]
+        errors = [line for line in lines if line.startswith("ERROR:")]
+        raise NotInstalled((errors or lines)[-1])
 
 
 def environment() -> dict[str, str]:

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from otel_usage.clickhouse import ClickHouse
-from tests.benchmarks import old_package
 from tests.benchmarks.blocks import block_child
 from tests.benchmarks.measure import clean_environment
 from tests.benchmarks.track_usage_child import Tracking
+from tests.old_package import old_environment
 from tests.serving import ServeProcess
 
 
@@ -23,25 +23,17 @@ def measure_one(tracking: Tracking, environ: Mapping[str, str]) -> dict[str, Any
         return measure(1)
 
 
-@pytest.fixture
-def old_environment() -> dict[str, str]:
-    if not old_package.is_installed():
-        pytest.skip(
-            "Flask-Track-Usage is not installed: run python -m tests.benchmarks --only track_usage_cost"
-        )
-    return old_package.environment()
-
-
 @pytest.mark.parametrize(
     "tracking",
     [
-        Tracking("bare"),
-        Tracking("contrib"),
-        Tracking("ours"),
-        Tracking("extension"),
-        Tracking("extension", contrib=False, is_told=True),
+        pytest.param(Tracking("bare"), id="bare"),
+        pytest.param(Tracking("contrib"), id="contrib"),
+        pytest.param(Tracking("ours"), id="as under the launcher"),
+        pytest.param(Tracking("extension"), id="by the extension, with contrib"),
+        pytest.param(
+            Tracking("extension", contrib=False, is_told=True), id="by the extension, with a storage"
+        ),
     ],
-    ids=str,
 )
 def test_the_shop_answers_in_each_of_our_variants(tracking: Tracking) -> None:
     assert measure_one(tracking, clean_environment())["status"] == 200
@@ -54,13 +46,11 @@ def test_the_variant_that_stores_has_stored_each_request(serve: ServeProcess, us
     assert usage.query("SELECT count() FROM events").rows == [(3,)]
 
 
-def test_the_old_package_answers_without_a_storage(old_environment: dict[str, str]) -> None:
-    assert measure_one(Tracking("old"), old_environment)["status"] == 200
+def test_the_old_package_answers_without_a_storage() -> None:
+    assert measure_one(Tracking("old"), old_environment())["status"] == 200
 
 
-def test_the_old_package_writes_and_commits_once_in_each_request(
-    old_environment: dict[str, str], tmp_path: Path
-) -> None:
-    answer = measure_one(Tracking("old", f"sqlite:///{tmp_path}/usage.db"), old_environment)
+def test_the_old_package_writes_and_commits_once_in_each_request(tmp_path: Path) -> None:
+    answer = measure_one(Tracking("old", f"sqlite:///{tmp_path}/usage.db"), old_environment())
 
     assert (answer["status"], answer["sql"]) == (200, "1 / 1")

@@ -14,8 +14,8 @@ import pytest
 from otel_usage.clickhouse import ClickHouse
 from otel_usage.demo.http_session import Connection, CookieJar
 from otel_usage.reports.usage import get_usage
-from tests.benchmarks import old_package
 from tests.flask.launching import Launched, launched
+from tests.old_package import old_environment
 from tests.serving import ServeProcess
 
 OUR_APP = "tests.flask.ported_shop:create_app()"
@@ -119,10 +119,7 @@ def summary(data: Data) -> tuple[object, ...]:
 @pytest.fixture
 def old_shop(tmp_path: Path) -> Shop:
     """The shop with the old package: the same file with the one line put back, and what lets it import."""
-    if not old_package.is_installed():
-        pytest.skip(
-            "Flask-Track-Usage is not installed: run python -m tests.benchmarks --only track_usage_cost"
-        )
+    old_environment()  # or skip
     source = SHOP.read_text("utf-8")
     assert source.count(OUR_LINE) == 1
     directory = tmp_path / "old"
@@ -131,10 +128,6 @@ def old_shop(tmp_path: Path) -> Shop:
     shim = "from tests.benchmarks.old_shop import import_old\n\nimport_old()\n\nfrom old_port import create_app\n"
     (directory / "start_old_port.py").write_text(shim, "utf-8")
     return Shop(directory)
-
-
-def old_environment() -> dict[str, str]:
-    return {"PYTHONPATH": old_package.environment()["PYTHONPATH"]}
 
 
 def our_environment(serve: ServeProcess, usage: ClickHouse) -> dict[str, str]:
