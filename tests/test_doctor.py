@@ -106,7 +106,7 @@ def test_a_table_that_was_dropped_is_one_finding(serve: ServeProcess, ill: Click
 
 
 def test_a_column_that_was_dropped_is_one_finding(serve: ServeProcess, ill: ClickHouse) -> None:
-    ill.command("ALTER TABLE events DROP COLUMN scheme")
+    ill.command("ALTER TABLE events DROP COLUMN forwarded_for")
 
     assert "somebody dropped it" in only_fault(findings(serve, ill))
 

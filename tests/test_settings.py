@@ -179,6 +179,11 @@ DSN = "expected http(s)://user:password@host:port/database or chdb:///path/datab
             "ninety",
             "OTEL_USAGE_RETENTION_DAYS is 'ninety', expected a whole number from 1 to 10000",
         ),
+        (
+            "summary_retention_days",
+            "0",
+            "OTEL_USAGE_SUMMARY_RETENTION_DAYS is '0', expected a whole number from 1 to 10000",
+        ),
     ],
 )
 def test_a_bad_value_is_named_with_what_was_expected(name: str, text: str, message: str) -> None:
