@@ -43,10 +43,15 @@ def get(usage: ClickHouse) -> Get:
     return lambda *args, **options: get_usage(*args, **options, dsn=usage.dsn.masked)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def forget_walks(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Makes of this process another one, which served no page yet."""
-    return lambda: monkeypatch.setattr(usage_module, "_walks", Walks())
+    """Makes of this process another one, which served no page yet. Tests share a database, but no walks."""
+
+    def forget() -> None:
+        monkeypatch.setattr(usage_module, "_walks", Walks())
+
+    forget()
+    return forget
 
 
 def request(path: str, at: datetime = FIRST, service: str = "shop", /, **attributes: AttributeValue) -> Event:
