@@ -68,8 +68,6 @@ def objects_table() -> str:
         ):
             kinds[name] = kind.lower()
             meanings[name] = what
-        if changed := re.match(r"ALTER TABLE ([a-z_]+) MODIFY QUERY", statement):
-            meanings[changed[1]] = what
     rows = [f"| `{name}` | {kind} | {meanings[name]} |" for name, kind in kinds.items()]
     return "\n".join(["| name | is | what |", "| --- | --- | --- |", *rows])
 

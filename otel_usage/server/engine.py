@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, cast
 from otel_usage.data_directory import check_ownership, holder_of, mark
 from otel_usage.errors import OtelUsageError
 from otel_usage.server.engine_config import write_config
+from otel_usage.server.insert_tokens import forget_tokens_without_part
 from otel_usage.server.private_directory import PrivateDirectory
 from otel_usage.server.sql_guard import Catalogue, FunctionRow
 
@@ -99,6 +100,7 @@ class Engine:
 
     def __init__(self, data: Path) -> None:
         _prepare_directory(data)
+        forget_tokens_without_part(data)
         self.bodies = PrivateDirectory(data)
         config = write_config(self.bodies.path)
         # chdb opens an engine while it is imported, with the config.xml of the working directory if there is one;

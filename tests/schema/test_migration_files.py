@@ -38,7 +38,7 @@ def test_a_migration_says_what_it_is_for_and_can_be_run_again(migration: Migrati
     assert all(line.startswith("--") for line in comment.splitlines())
     for statement in migration.statements:
         assert re.match(
-            r"CREATE [A-Z ]+ IF NOT EXISTS |ALTER TABLE \w+ MODIFY QUERY\n"
+            r"CREATE [A-Z ]+ IF NOT EXISTS "
             r"|ALTER TABLE \w+\n(    ADD COLUMN IF NOT EXISTS .+\n?)+$",
             statement,
         )
@@ -57,6 +57,12 @@ def test_a_migration_names_no_database_and_has_no_text_that_would_cut_it(migrati
 
     assert not [text for text in re.findall(r"'[^'\n]*'", statement) if ";" in text or "--" in text]
     assert not re.search(r"\b(FROM|JOIN|TO|EXISTS) \w+\.\w+", statement)
+
+
+@pytest.mark.parametrize("migration", MIGRATIONS)
+def test_no_view_is_altered(migration: Migration) -> None:
+    # Its tokens would be others after the next restart, and a batch under way at that moment would count twice.
+    assert not re.search(r"ALTER TABLE \w+_mv\b", migration.sql)
 
 
 @pytest.mark.parametrize("migration", TABLES)

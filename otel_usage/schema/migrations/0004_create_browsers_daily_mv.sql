@@ -1,4 +1,5 @@
--- Fills browsers_daily_state from requests. A visitor without an id is no visitor.
+-- Fills browsers_daily_state from requests, and its visits and visitors also from activities, which are pages
+-- that only the browser knows. A visitor without an id is no visitor.
 CREATE MATERIALIZED VIEW IF NOT EXISTS browsers_daily_mv TO browsers_daily_state AS
 SELECT
     events.service_name                                                                         AS service_name,
@@ -7,11 +8,11 @@ SELECT
     events.os                                                                                   AS os,
     events.device_type                                                                          AS device_type,
     events.is_bot                                                                               AS is_bot,
-    count()                                                                                     AS requests,
+    countIf(events.event_name = 'request')                                                      AS requests,
     sum(events.visit_is_new)                                                                    AS visits,
     uniqCombined64StateIf(14)(events.visitor_id_bytes, events.visitor_id_bytes != toFixedString('', 16)) AS visitors
 FROM events
-WHERE events.event_name = 'request'
+WHERE events.event_name IN ('request', 'activity')
 GROUP BY
     service_name,
     day,
