@@ -42,7 +42,7 @@ def run(dsn: str, module: str, *options: str) -> tuple[int, int, list[str]]:
 def test_a_request_thread_opens_nothing_while_clickhouse_answers(
     serve: ServeProcess, usage: ClickHouse, module: str, options: list[str]
 ) -> None:
-    seen, stored, opened = run(serve.dsn_of(usage.dsn.database), module, *options)
+    seen, stored, opened = run(serve.dsn_of(usage.dsn.database), module, "answered", *options)
 
     assert opened == []
     assert seen == stored == 3 * REQUESTS

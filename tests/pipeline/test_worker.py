@@ -23,6 +23,7 @@ from otel_usage.pipeline.worker import BatchWorker
 from otel_usage.reports.funnels import Funnel, Stage
 from tests.pipeline.spans import build_span
 from tests.recording import RecordingExporter
+from tests.serving import wait_for
 
 
 @pytest.fixture(autouse=True)
@@ -112,16 +113,18 @@ def test_the_interval_sends_a_batch_that_is_not_full() -> None:
 def test_a_full_queue_drops_the_newest_and_counts_them(caplog: pytest.LogCaptureFixture) -> None:
     blocking = Blocking()
     pipeline = Pipeline(RecordingExporter(blocking), queue_size=10, batch_size=5)
-    pipeline.offer(5)
-    assert blocking.started.wait(10)
+    # One batch is under way, one waits behind it, and the worker holds a third one that nobody takes.
+    for _ in range(3):
+        pipeline.offer(5)
+        wait_for(lambda: not pipeline.worker._queue, "the worker took the batch")
 
     pipeline.offer(30)
     snapshot = pipeline.accounting.snapshot()
     blocking.go_on.set()
     assert pipeline.worker.flush(10)
 
-    assert snapshot == AccountingSnapshot(35, 0, 15, {}, {}, {"queue_full": 20})
-    assert len(pipeline.exporter.events) == 15
+    assert snapshot == AccountingSnapshot(45, 0, 25, {}, {}, {"queue_full": 20})
+    assert len(pipeline.exporter.events) == 25
     assert [record.getMessage() for record in caplog.records] == [
         "Usage queue is full (10 events), dropping further ones"
     ]
