@@ -16,6 +16,7 @@ NUMBERS_BY_SYSTEM = {
     "TRK": [*range(1, 7), *range(10, 16), *range(20, 29)],
     "CFE": [*range(1, 14)],
     "DJF": [*range(1, 17)],
+    "FTU": [*range(1, 22), *range(30, 50)],
 }
 ROWS = [line for line in PAGE.splitlines() if re.match(rf"\| ({'|'.join(NUMBERS_BY_SYSTEM)})-", line)]
 NAMED = sorted(set(re.findall(r"`(tests/[^`]+)`", "\n".join(ROWS))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 import weakref
 from collections.abc import Iterable
 from datetime import datetime, timezone
@@ -233,8 +234,10 @@ def _deliver_to(storages: list[StorageCallable], app: Flask) -> Delivery | None:
 
 
 def _close_deliveries(timeout_seconds: float) -> None:
+    deadline = time.monotonic() + timeout_seconds
     for delivery in list(_deliveries):
-        delivery.close(timeout_seconds)
+        # Those of other apps go on storing while one is waited for.
+        delivery.close(max(deadline - time.monotonic(), 0))
 
 
 def _mode_of_settings() -> str:
