@@ -26,7 +26,6 @@ from otel_usage.instrumentation.redaction import bounded
 from otel_usage.instrumentation.scope import AnyScope, Place, Scope
 from otel_usage.instrumentation.tracked import TrackedRequest, current_request
 from otel_usage.log_throttle import LogThrottle
-from otel_usage.pipeline.companion import Companion
 from otel_usage.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -107,7 +106,7 @@ class AppUsage:
                 tracked.plugin_attributes = {**tracked.plugin_attributes, TRACK_VAR: to_json(track_var)}
             handover = self._handover(tracked, context, settings, track_var)
             if handover is not None:
-                tracked.companion = Companion(tracked.companion.client_address, handover)
+                tracked.companion = tracked.companion._replace(on_event=handover)
             if context.app.testing and self._all:
                 reads_back = any(each.reads_back for each in self._all)
                 if handover is not None:

@@ -163,11 +163,14 @@ def test_a_country_that_the_app_knows_better_stays(tracking: Tracking, path: Pat
 @pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("signal", ["Sec-GPC", "DNT"])
 @pytest.mark.parametrize("policy", ["full", "off"])
+@pytest.mark.parametrize("has_storage", [False, True], ids=["", "with a storage"])
 def test_a_service_is_not_told_of_a_visitor_who_opted_out(
-    tracking: Tracking, service: Service, policy: str, signal: str
+    tracking: Tracking, service: Service, policy: str, signal: str, has_storage: bool
 ) -> None:
     tracking.start(ip=policy, geo_endpoint=f"{service.url}/json/{{ip}}", trusted_proxies=PROXY)
     app = build_shop()
+    if has_storage:
+        TrackUsage(app, lambda data: None)
 
     visit(app, **{signal: "1"})
     visit(app, "198.51.100.9")
