@@ -30,11 +30,10 @@ ARRAY JOIN
             events.scheme, if(events.scheme = '', '', '://'), events.host, events.path,
             if(events.query = '', '', '?'), events.query
         ),
-        multiIf(
-            events.client_address = toIPv6('::'), events.client_address_hash,
-            startsWith(toString(events.client_address), '::ffff:') AND position(toString(events.client_address), '.') > 0,
-            substring(toString(events.client_address), 8),
-            toString(events.client_address)
+        if(
+            events.client_address = toIPv6('::'),
+            events.client_address_hash,
+            replaceRegexpOne(toString(events.client_address), '^::ffff:([0-9.]+)$', '\\1')
         ),
         toString(events.user_agent),
         toString(events.browser),
