@@ -192,7 +192,7 @@ def prefer_geo_endpoint(url: str) -> None:
         try:
             Settings.load({}, geo_endpoint=url)
         except SettingError as error:
-            logger.error("%s. Going on without it.", error)
+            logger.error("The geo service of an app: %s. Going on without it.", error)
             return
         # The launcher configures before there is an app.
         _wiring.settings = dataclasses.replace(in_force, geo_endpoint=url)

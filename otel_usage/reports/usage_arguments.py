@@ -58,7 +58,7 @@ class UsageQuestion:
             end_ns=None if end_date is None else _bounded(_last_ns(end_date)),
             size=_checked_limit(limit),
             page=_checked_page(page),
-            service=service or "",
+            service=_checked_service(service),
         )
 
 
@@ -80,12 +80,20 @@ def _checked_limit(limit: SupportsIndex) -> int:
 def _checked_page(page: SupportsIndex | str) -> int | Place:
     if not isinstance(page, str):
         return max(1, _whole_number("page", page))
+    if page.isascii() and page.isdigit() and len(page) < 19:  # as it stands in a query string
+        return max(1, int(page))
     try:
         return Place.parse(page)
     except ValueError:
         raise ValueError(
             f"page is {page[:100]!r}, expected a whole number from 1 on, or the `next` of the page before"
         ) from None
+
+
+def _checked_service(service: str | None) -> str:
+    if service is not None and not isinstance(service, str):
+        raise TypeError(f"service is {service!r}, expected the name of a service, or None for all")
+    return service or ""
 
 
 def _whole_number(name: str, value: SupportsIndex) -> int:

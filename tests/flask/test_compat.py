@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import subprocess
 import sys
@@ -30,10 +31,14 @@ OLD_NAMES = {
 
 
 @pytest.mark.parametrize("module", OLD_NAMES)
-def test_every_public_name_of_the_old_modules_is_there(module: str) -> None:
+def test_every_public_name_of_the_old_modules_is_there_and_where_it_was(module: str) -> None:
+    where_it_was = importlib.import_module(module.replace("flask_track_usage", "otel_usage.flask.compat"))
+
     for name in OLD_NAMES[module]:
         assert callable(getattr(compat, name))
+        assert getattr(where_it_was, name) is getattr(compat, name)
         assert name in compat.__all__
+        assert name in where_it_was.__all__
 
 
 def test_the_extension_is_the_very_same_class() -> None:

@@ -335,7 +335,8 @@ def test_a_hundred_requests_are_ten_pages_of_ten_newest_first(usage: ClickHouse,
 def test_a_page_below_one_is_the_first_and_one_behind_the_last_is_empty(usage: ClickHouse, get: Get) -> None:
     insert_events(usage, requests(range(3)))
 
-    assert get(limit=2, page=0) == get(limit=2, page=-7) == get(limit=2)
+    assert get(limit=2, page=0) == get(limit=2, page=-7) == get(limit=2, page="1") == get(limit=2)
+    assert paths(get(limit=2, page="2")) == ["/0"]
     assert get(limit=2, page=3) == get(limit=2, page=10**30) == []
     assert get(limit=0) == []
 
@@ -492,6 +493,7 @@ def test_while_three_threads_write_the_pages_are_what_was_there(usage: ClickHous
         ({"limit": -1}, "limit is -1, expected 0 to 100000"),
         ({"limit": 100_001}, "limit is 100001, expected 0 to 100000; ask for more rows page by page"),
         ({"page": None}, "page is None, expected a whole number"),
+        ({"service": 5}, "service is 5, expected the name of a service"),
         ({"page": "two"}, "page is 'two', expected a whole number from 1 on, or the `next` of the page before"),
         ({"start_date": "2024-03-10"}, "start_date is '2024-03-10', expected a datetime"),
         ({"end_date": float("nan")}, "end_date is nan, expected a datetime"),

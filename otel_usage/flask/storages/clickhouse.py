@@ -18,6 +18,7 @@ class ClickHouseReader(Storage):
 
     keeps_sums = True
     _dsn: str | None = None
+    _service: str | None = None
 
     def store(self, data: dict[str, Any]) -> object:
         """Do nothing: the event itself is on its way to ClickHouse."""
@@ -35,7 +36,7 @@ class ClickHouseReader(Storage):
         # Here, because an app that only writes never needs it.
         from otel_usage.reports.usage import get_usage
 
-        return get_usage(start_date, end_date, limit, page, dsn=self._dsn)
+        return get_usage(start_date, end_date, limit, page, service=self._service, dsn=self._dsn)
 
     def get_sum(
         self,
@@ -59,17 +60,24 @@ class ClickHouseReader(Storage):
             return super().get_sum(hook, start_date, end_date, limit, page, target)
         from otel_usage.reports.summaries import get_sum
 
-        return get_sum(hook, start_date, end_date, limit, page, target, dsn=self._dsn)
+        return get_sum(hook, start_date, end_date, limit, page, target, service=self._service, dsn=self._dsn)
 
 
 class ClickHouseStorage(ClickHouseReader):
     """The readable storage of an app: `get_usage` and `get_sum` over ClickHouse."""
 
-    def set_up(self, dsn: str | None = None, hooks: Sequence[Hook | type] | None = None) -> None:
+    def set_up(
+        self,
+        dsn: str | None = None,
+        hooks: Sequence[Hook | type] | None = None,
+        service: str | None = None,
+    ) -> None:
         """Take the place to read from.
 
         Args:
             dsn: where to ask; None for `OTEL_USAGE_DSN`.
+            service: whose requests to answer with, by its name; None for those of all services in the database.
             hooks: called for each request, off its thread. The summaries need not be among them.
         """
         self._dsn = dsn
+        self._service = service

@@ -9,6 +9,7 @@ import logging
 from typing import Any
 
 from otel_usage.flask.storages.clickhouse import ClickHouseReader
+from otel_usage.reports.connection import settings_in_force
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,10 @@ class _FormerDatabaseStorage(ClickHouseReader):
             "`otel-usage import flask-track-usage`",
             *more,
         ]
+        if not settings_in_force().dsn:
+            lines.append(
+                "OTEL_USAGE_DSN is not set yet, and without it get_usage() and get_sum() cannot answer"
+            )
         logger.warning("%s", ". ".join(lines))
 
 

@@ -51,6 +51,24 @@ def test_a_storage_reads_where_it_is_told_to(dsn: str) -> None:
     assert paths(storage.get_usage(end_date=datetime(2026, 3, 10, 12, 15))) == ["/first"]
 
 
+def test_a_storage_answers_for_its_service_alone_when_it_has_one(dsn: str, usage: ClickHouse) -> None:
+    insert_events(usage, [build_event(at="2026-03-10T12:45:00", service="other", path="/third")])
+
+    found = {
+        service: (
+            paths(ClickHouseStorage(dsn, service=service).get_usage()),
+            sum(row["hits"] for row in ClickHouseStorage(dsn, service=service).get_sum("sumUrl")["day"]),
+        )
+        for service in ("shop", "other", None)
+    }
+
+    assert found == {
+        "shop": (["/second", "/first"], 2),
+        "other": (["/third"], 1),
+        None: (["/third", "/second", "/first"], 3),
+    }
+
+
 @pytest.mark.parametrize(
     "make",
     [ClickHouseStorage, lambda: SQLStorage(engine=object()), lambda: MongoStorage("a", "b"), RedisStorage],

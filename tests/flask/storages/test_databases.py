@@ -25,6 +25,7 @@ from otel_usage.flask.storages import (
     sumUrl,
 )
 from tests.builders import build_event
+from tests.tracking import clean_process
 
 MAKERS: list[Callable[..., Storage]] = [
     lambda **more: SQLStorage(sqlalchemy.create_engine("sqlite://"), table_name="usage", **more),
@@ -52,6 +53,17 @@ def test_an_old_storage_says_once_where_requests_go_now(
     (record,) = caplog.records
     assert "each request goes to ClickHouse, where OTEL_USAGE_DSN says" in record.getMessage()
     assert "swordfish" not in caplog.text
+
+
+@pytest.mark.parametrize("dsn", ["", "http://localhost:8123/otel_usage"])
+def test_an_old_storage_says_when_there_is_no_place_to_read_from(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, dsn: str
+) -> None:
+    monkeypatch.setenv("OTEL_USAGE_DSN", dsn)
+    with clean_process(monkeypatch):
+        SQLStorage(db=object())
+
+    assert ("OTEL_USAGE_DSN is not set yet" in caplog.text) == (not dsn)
 
 
 @pytest.mark.parametrize("make", MAKERS)

@@ -1,4 +1,8 @@
-"""The names of Flask-Track-Usage, from all of its modules, so that an app of it changes its import lines alone."""
+"""The names of Flask-Track-Usage, so that an app of it changes its import lines alone.
+
+All of them are here, and each is in the submodule where it was as well: `flask_track_usage` gives way to
+`otel_usage.flask.compat` wherever it stands.
+"""
 
 from otel_usage.flask.storages import (
     CouchDBStorage,
@@ -13,6 +17,7 @@ from otel_usage.flask.storages import (
     Storage,
     Writer,
     sumBasic,
+    sumBrowser,
     sumGeo,
     sumLanguage,
     sumRemote,
@@ -38,6 +43,7 @@ __all__ = [
     "TrackUsage",
     "Writer",
     "sumBasic",
+    "sumBrowser",
     "sumGeo",
     "sumLanguage",
     "sumRemote",
