@@ -126,12 +126,7 @@ def configure(**arguments: object) -> None:
         with _wiring.lock:
             if _wiring.settings is not None:
                 if arguments:
-                    logger.warning(
-                        "otel_usage is configured already, by the launcher or an earlier call; these arguments come "
-                        "too late: %s. Set them in the environment instead: %s",
-                        ", ".join(arguments),
-                        ", ".join(map(env_name, arguments)),
-                    )
+                    _say_that_it_is_too_late(arguments)
                 return
             if not _set_up(arguments):
                 return
@@ -140,6 +135,20 @@ def configure(**arguments: object) -> None:
                 _wiring.own_provider = TracerProvider(shutdown_on_exit=False)
     except Exception as error:
         logger.error("Could not configure otel_usage: %s", describe_error(error))
+
+
+def _say_that_it_is_too_late(arguments: Mapping[str, object]) -> None:
+    known = {field.name for field in dataclasses.fields(Settings)}
+    late = [name for name in arguments if name in known]
+    for name in arguments.keys() - known:
+        logger.error("configure() was given %r, which is not a setting", name)
+    if late:
+        logger.warning(
+            "otel_usage is configured already, by the launcher or an earlier call; these arguments come "
+            "too late: %s. Set them in the environment instead: %s",
+            ", ".join(late),
+            ", ".join(map(env_name, late)),
+        )
 
 
 def runtime() -> Runtime | None:

@@ -122,6 +122,16 @@ def test_the_first_configuration_counts(tracking: Tracking, caplog: pytest.LogCa
     ]
 
 
+def test_a_wrong_name_that_comes_late_is_told_as_such(
+    tracking: Tracking, caplog: pytest.LogCaptureFixture
+) -> None:
+    otel_usage.configure(exporter="none")
+
+    otel_usage.configure(dns="http://localhost:8123/otel_usage")
+
+    assert caplog.messages == ["configure() was given 'dns', which is not a setting"]
+
+
 def test_the_provider_gets_our_processor_and_sampler_once(tracking: Tracking) -> None:
     provider = tracking.set_up_sdk(ALWAYS_OFF)
     tracking.configure()
