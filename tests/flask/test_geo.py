@@ -266,5 +266,5 @@ def test_a_service_of_the_app_that_is_no_address_is_said(
     wiring.prefer_geo_endpoint("geo.example.org/?key=hunter2")
 
     assert [record.getMessage() for record in caplog.records] == [
-        "geo_endpoint= is wrong, expected an address such as https://geo.example.org/json/{ip}. Going on without it."
+        "The geo service of an app: geo_endpoint= is wrong, expected an address such as https://geo.example.org/json/{ip}. Going on without it."
     ]
