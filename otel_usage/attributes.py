@@ -43,6 +43,8 @@ ENDPOINT = "usage.endpoint"
 BLUEPRINT = "usage.blueprint"
 VIEW_ARGUMENT_PREFIX = "usage.view_argument."
 PROPERTY_PREFIX = "usage.property."
+TRACK_VAR = PROPERTY_PREFIX + "track_var"
+"""What a Flask app put into `g.track_var`: one JSON object, whose `_truncated` lists the keys that are left out."""
 
 OBJECT_TYPE = "usage.object.type"
 OBJECT_ID = "usage.object.id"

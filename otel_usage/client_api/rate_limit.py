@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from ipaddress import IPv6Address
+
+from otel_usage.forks import call_in_children
 
 _MAX_ADDRESSES = 10_000
 
@@ -38,9 +38,8 @@ class RateLimiter:
         self._max_addresses = max_addresses
         self._clock = clock
         self._reset()
-        # A forked child must not wait for a lock that its parent holds. Weak, because a hook stays for ever.
-        reset = weakref.WeakMethod(self._reset)
-        os.register_at_fork(after_in_child=lambda: (method := reset()) and method())
+        # A forked child must not wait for a lock that its parent holds.
+        call_in_children(self._reset)
 
     def _reset(self) -> None:
         self._lock = threading.Lock()

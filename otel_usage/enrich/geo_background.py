@@ -8,16 +8,15 @@ once, cost one such second and not one each.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from otel_usage.enrich.geo_answer import NOWHERE
+from otel_usage.forks import call_in_children
 from otel_usage.log_throttle import LogThrottle, describe_error
 from otel_usage.model import Attributes
 
@@ -83,9 +82,7 @@ class GeoBackground:
         self._pause_seconds = 0.0
         self._paused_until = float("-inf")
         self._reset()
-        # Weak, because a hook that is registered once stays for the life of the process.
-        reset = weakref.WeakMethod(self._reset)
-        os.register_at_fork(after_in_child=lambda: (method := reset()) and method())
+        call_in_children(self._reset)
 
     def _reset(self) -> None:
         # The parent's thread is not in the child, and its lock may have been held.

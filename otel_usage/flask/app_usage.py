@@ -30,8 +30,6 @@ from otel_usage.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-TRACK_VAR = names.PROPERTY_PREFIX + "track_var"
-
 TRACK_BY_MODE = {"exclude": "all", "include": "included"}
 """What `OTEL_USAGE_TRACK` says, by the old word for it."""
 
@@ -103,7 +101,7 @@ class AppUsage:
         try:
             track_var = _track_var()
             if track_var:
-                tracked.plugin_attributes = {**tracked.plugin_attributes, TRACK_VAR: to_json(track_var)}
+                tracked.plugin_attributes = {**tracked.plugin_attributes, names.TRACK_VAR: to_json(track_var)}
             handover = self._handover(tracked, context, settings, track_var)
             if handover is not None:
                 tracked.companion = tracked.companion._replace(on_event=handover)

@@ -76,7 +76,6 @@ _NO_NAME = "None"
 """How a header that names no user, such as a bearer token, was written down."""
 _TRUE = (True, 1, "1", "t", "true")
 _LONGEST_DURATION_SECONDS = 366 * 86_400
-_TRACK_VAR = names.PROPERTY_PREFIX + "track_var"
 _TRUNCATED = "_truncated"
 """Lists the keys of `track_var` that are left out."""
 _MOST_LEFT_OUT = 3
@@ -275,7 +274,7 @@ def _track_var(value: object) -> dict[str, AttributeValue]:
     written = json.dumps(read.pairs, ensure_ascii=False)
     if read.cut or len(written) > names.MAX_TEXT:
         written = json.dumps(_fitting(read), ensure_ascii=False)
-    return {_TRACK_VAR: bounded(written, names.MAX_TEXT)}
+    return {names.TRACK_VAR: bounded(written, names.MAX_TEXT)}
 
 
 def _fitting(read: ReadObject) -> dict[str, Any]:

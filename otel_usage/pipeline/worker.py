@@ -12,7 +12,6 @@ import os
 import threading
 import time
 import uuid
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from contextlib import contextmanager
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk.trace import ReadableSpan
 
+from otel_usage.forks import call_in_children
 from otel_usage.log_throttle import LogThrottle, describe_error
 from otel_usage.model import Event
 from otel_usage.pipeline.accounting import Accounting
@@ -77,9 +77,7 @@ class BatchWorker:
         self._full_queue_log = LogThrottle()
         self._failure_log = LogThrottle()
         self._reset()
-        # Weak, because a hook that is registered once stays for the life of the process.
-        reset = weakref.WeakMethod(self._reset)
-        os.register_at_fork(after_in_child=lambda: (method := reset()) and method())
+        call_in_children(self._reset)
 
     def _reset(self) -> None:
         self._queue: deque[tuple[ReadableSpan, Companion]] = deque()

@@ -17,15 +17,11 @@ from otel_usage.clickhouse import ClickHouse
 from otel_usage.errors import OtelUsageError
 from otel_usage.privacy.person import ADDRESSES, EVENTS, VISIT_TABLES, VISITS, Person, named_person
 from otel_usage.privacy.selector import Selector
-from otel_usage.privacy.shared_states import (
-    SharedState,
-    count_shared_keys,
-    expired_since,
-    month_of_events,
-)
+from otel_usage.privacy.shared_states import SharedState, count_shared_keys, month_of_events
 from otel_usage.privacy.stage import find_stage, open_stage
 from otel_usage.schema.hold import DEFAULT_LEASE_SECONDS, Hold, HoldLapsed, hold_inserts
 from otel_usage.schema.rebuild import swap_month
+from otel_usage.schema.retention import expired_since
 from otel_usage.schema.states import StateTable, load_states
 
 _PASSES = 3
@@ -213,7 +209,7 @@ class _Forgetting:
         lacks_events = self._stage.is_swapping(month)
         for state in shared:
             hold.extend()
-            state.examine(self._person, expired_since(self._client, EVENTS), lacks_events=lacks_events)
+            state.examine(self._person, expired_since(self._client), lacks_events=lacks_events)
         torn = sorted({day for state in shared for day in state.torn_days()})
         if torn:
             raise OtelUsageError(

@@ -123,8 +123,7 @@ def _direct(kind: str, values_of: Callable[[str], str]) -> dict[str, str]:
     }
 
 
-_ADDRESS = "toString(toIPv6(value))"
-_SUMMARY_KEY = f"if(startsWith({_ADDRESS}, '::ffff:') AND position({_ADDRESS}, '.') > 0, substring({_ADDRESS}, 8), {_ADDRESS})"
+_SUMMARY_KEY = r"replaceRegexpOne(toString(toIPv6(value)), '^::ffff:([0-9.]+)$', '\\1')"
 """An address as the view `summaries_mv` writes it."""
 
 

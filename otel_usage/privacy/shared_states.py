@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
+from datetime import date
 
 from otel_usage.clickhouse import ClickHouse
 from otel_usage.privacy.person import EVENTS, Person
 from otel_usage.schema.rebuild import ONE_ROW_AN_EVENT, build_month
-from otel_usage.schema.retention import retention_days_in_force
+from otel_usage.schema.retention import expired_since
 from otel_usage.schema.states import StateTable
 
 _PLAIN, _UNIQUE, _KEPT, _TORN, _EXPIRED = "plain", "unique", "kept", "torn", "expired"
@@ -197,12 +197,6 @@ def count_shared_keys(client: ClickHouse, tables: Sequence[StateTable], person: 
         )
         for table in tables
     }
-
-
-def expired_since(client: ClickHouse, table: str) -> date | None:
-    """Return the last day of which a table's rows are being deleted by age; None when it keeps them."""
-    days = retention_days_in_force(client, table)
-    return None if days is None else datetime.now(timezone.utc).date() - timedelta(days=days)
 
 
 def _once(events: str) -> str:

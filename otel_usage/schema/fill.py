@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
-
 from otel_usage.clickhouse import ClickHouse
 from otel_usage.schema.rebuild import rebuild_tables
-from otel_usage.schema.retention import retention_days_in_force
+from otel_usage.schema.retention import expired_since
 from otel_usage.schema.states import load_state
 
 
@@ -22,9 +20,8 @@ def fill_from_events(client: ClickHouse, view: str) -> tuple[str, int]:
     """
     rows = client.query("SELECT DISTINCT toDate(timestamp) AS day FROM events ORDER BY day").rows
     table = load_state(client, view)
-    kept = retention_days_in_force(client)
-    first = None if kept is None else datetime.now(timezone.utc).date() - timedelta(days=kept - 1)
-    days = [row[0] for row in rows if first is None or row[0] >= first]
+    expired = expired_since(client)
+    days = [row[0] for row in rows if expired is None or row[0] > expired]
     for day in days:
         rebuild_tables(client, (table,), day)
     return table.name, len(days)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
 
 from otel_usage.clickhouse import ClickHouse
 
@@ -35,6 +36,12 @@ def retention_days_in_force(client: ClickHouse, table: str = EVENTS.table) -> in
         re.search(rf"\bTTL (?:{times}) \+ toIntervalDay\((\d+)\)", definition[0][0]) if definition else None
     )
     return int(found[1]) if found else None
+
+
+def expired_since(client: ClickHouse, table: str = EVENTS.table) -> date | None:
+    """Return the last day of which a table's rows are being deleted by age; None when it keeps them."""
+    days = retention_days_in_force(client, table)
+    return None if days is None else datetime.now(timezone.utc).date() - timedelta(days=days)
 
 
 def set_retention(client: ClickHouse, days: int, retained: Retained = EVENTS) -> bool:

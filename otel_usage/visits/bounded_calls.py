@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
+
+from otel_usage.forks import call_in_children
 
 _Result = TypeVar("_Result")
 MAX_THREADS = 4
@@ -27,8 +27,7 @@ class BoundedCalls:
     def __init__(self, timeout_seconds: float) -> None:
         self._timeout_seconds = timeout_seconds
         self._reset()
-        reset = weakref.WeakMethod(self._reset)
-        os.register_at_fork(after_in_child=lambda: (method := reset()) and method())
+        call_in_children(self._reset)
 
     def _reset(self) -> None:
         self._jobs: deque[_Job[object]] = deque()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import weakref
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
@@ -12,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from otel_usage.errors import SettingError
+from otel_usage.forks import call_in_children
 from otel_usage.settings import env_name
 from otel_usage.visits.bounded_calls import MAX_THREADS
 
@@ -51,8 +50,7 @@ class VisitDatabase:
         self.engine = _create_engine(_usable_url(url), options)
         # A single statement needs no transaction around it, which would be two more ways to the database.
         self._single = self.engine.execution_options(isolation_level="AUTOCOMMIT")
-        forget = weakref.WeakMethod(self._forget_connections)
-        os.register_at_fork(after_in_child=lambda: (method := forget()) and method())
+        call_in_children(self._forget_connections)
 
     def _forget_connections(self) -> None:
         # They are the parent's: closing them in the child would close them there.

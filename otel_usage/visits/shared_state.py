@@ -11,12 +11,12 @@ import logging
 import os
 import threading
 import time
-import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
+from otel_usage.forks import call_in_children
 from otel_usage.log_throttle import LogThrottle, describe_error
 from otel_usage.visits.salt import DAY_MS, Salt, random_salt
 from otel_usage.visits.shared_directory import DirectoryBusyError, SharedDirectory, possible_directories
@@ -61,9 +61,7 @@ class SharedState:
         self.is_closed = False
         self.view = SharedView(VisitTable.private(), {}, None)
         self._reset()
-        # Weak, because a hook that is registered once stays for the life of the process.
-        renew = weakref.WeakMethod(self._renew_after_fork)
-        os.register_at_fork(after_in_child=lambda: (method := renew()) and method())
+        call_in_children(self._renew_after_fork)
 
     def _reset(self) -> None:
         self._refreshing = threading.Lock()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
-import weakref
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
+from otel_usage.forks import call_in_children
 from otel_usage.log_throttle import LogThrottle, describe_error
 
 logger = logging.getLogger(__name__)
@@ -41,9 +40,7 @@ class UpdateQueue:
         self._tidy = tidy
         self._failure_log = LogThrottle()
         self._reset()
-        # Weak, because a hook that is registered once stays for the life of the process.
-        reset = weakref.WeakMethod(self._reset)
-        os.register_at_fork(after_in_child=lambda: (method := reset()) and method())
+        call_in_children(self._reset)
 
     def _reset(self) -> None:
         self._expiry_by_key: dict[str, datetime] = {}

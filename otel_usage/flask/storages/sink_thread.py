@@ -6,10 +6,8 @@ The thread starts with the first request, and again after a fork; what waited in
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
-import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from typing import Any, TypeAlias
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from otel_usage.flask.storages.copying import own_copy
+from otel_usage.forks import call_in_children
 from otel_usage.log_throttle import LogThrottle, describe_error
 
 logger = logging.getLogger(__name__)
@@ -54,9 +53,7 @@ class SinkThread:
         self._full_queue_log = LogThrottle()
         self._failure_log = LogThrottle()
         self._reset()
-        # Weak, because a hook that is registered once stays for the life of the process.
-        reset = weakref.WeakMethod(self._reset)
-        os.register_at_fork(after_in_child=lambda: (method := reset()) and method())
+        call_in_children(self._reset)
 
     def _reset(self) -> None:
         # Guards everything below, and tells of every change to it.
