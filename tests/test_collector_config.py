@@ -1,6 +1,6 @@
 """The Collector's files and docker-compose.yml are consistent in themselves and with the code.
 
-No Collector and no Docker run here; what can be known without them is checked.
+No Collector and no Docker run here; what can be known without them is checked. `tests/collector` runs the Collector.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ import yaml
 from otel_usage import attributes
 from tests.docs_tables import ROOT
 
-COLLECTOR_FILES = sorted((ROOT / "collector_config").glob("*.yaml"))
+CONFIG = ROOT / "collector_config"
+COLLECTOR_FILES = sorted(set(CONFIG.glob("*.yaml")) - {CONFIG / "builder.yaml"})
 COMPOSE_FILE = ROOT / "docker-compose.yml"
 KINDS = ("receivers", "processors", "exporters")
+PORT = re.compile(r"\b\d{4,5}\b")
 
 each_collector_file = pytest.mark.parametrize("path", COLLECTOR_FILES, ids=lambda path: path.name)
 
@@ -42,6 +44,17 @@ def endpoints_of(tree: object) -> list[str]:
 
 def ports_of(endpoints: list[str]) -> set[str]:
     return {match[1] for endpoint in endpoints if (match := re.search(r":(\d+)\}?$", endpoint))}
+
+
+def metrics_port(config: dict[str, Any]) -> str:
+    """Return the port of the Collector's own metrics: 8888 unless the file says otherwise."""
+    (reader,) = config["service"].get("telemetry", {}).get("metrics", {}).get("readers", [None])
+    return str(reader["pull"]["exporter"]["prometheus"]["port"]) if reader else "8888"
+
+
+def usage_pipeline(config: dict[str, Any]) -> dict[str, list[str]]:
+    pipeline: dict[str, list[str]] = config["service"]["pipelines"]["traces/usage"]
+    return pipeline
 
 
 @pytest.fixture(scope="module")
@@ -83,11 +96,15 @@ def test_the_memory_limiter_comes_first(path: Path) -> None:
 
 
 @each_collector_file
-def test_every_storage_of_a_queue_is_an_extension(path: Path) -> None:
+def test_usage_waits_on_disk_and_is_tried_for_ever(path: Path) -> None:
     config = read_yaml(path)
-    storages = {exporter["sending_queue"]["storage"] for exporter in config["exporters"].values()}
 
-    assert storages <= set(config["extensions"])
+    for name in usage_pipeline(config)["exporters"]:
+        exporter = config["exporters"][name]
+        assert exporter["sending_queue"]["storage"] in config["extensions"]
+        assert exporter["sending_queue"]["sizer"] == "bytes"
+        assert exporter["retry_on_failure"] == {"max_elapsed_time": "0s"}
+    assert config["extensions"]["file_storage"]["fsync"] is True
 
 
 @each_collector_file
@@ -96,26 +113,75 @@ def test_the_ports_are_those_of_the_header_and_on_loopback(path: Path) -> None:
     listening = endpoints_of(config["receivers"]) + endpoints_of(config["extensions"])
     sending = endpoints_of(config["exporters"])
 
-    assert ports_of(listening) == set(re.findall(r"\b\d{4,5}\b", header_of(path)[2])) - {"8888"}
-    assert ports_of(sending) == set(re.findall(r"\b\d{4,5}\b", header_of(path)[1]))
+    assert ports_of(listening) | {metrics_port(config)} == set(PORT.findall(header_of(path)[2]))
+    assert ports_of(sending) == set(PORT.findall(header_of(path)[1]))
     assert [endpoint for endpoint in listening + sending if "127.0.0.1" not in endpoint] == []
 
 
+def test_an_agent_and_a_gateway_can_run_on_one_machine() -> None:
+    agent, gateway = (
+        set(PORT.findall(header_of(CONFIG / name)[2])) for name in ("agent.yaml", "gateway.yaml")
+    )
+    (sends_to,) = ports_of(endpoints_of(read_yaml(CONFIG / "agent.yaml")["exporters"]))
+
+    assert agent & gateway == set()
+    assert sends_to in gateway
+
+
 @each_collector_file
-def test_only_events_that_went_through_the_worker_pass(path: Path) -> None:
-    conditions = read_yaml(path)["processors"]["filter/usage"]["trace_conditions"]
-
-    assert conditions == [f'span.attributes["{attributes.EVENT_ID}"] == nil']
-
-
-@each_collector_file
-def test_nothing_makes_new_batches_that_a_retry_could_double(path: Path) -> None:
+def test_only_events_that_went_through_the_worker_are_usage(path: Path) -> None:
     config = read_yaml(path)
 
+    assert usage_pipeline(config)["processors"][1] == "filter/usage"
+    assert config["processors"]["filter/usage"]["trace_conditions"] == [
+        f'span.attributes["{attributes.EVENT_ID}"] == nil'
+    ]
+
+
+def test_a_span_is_tracing_or_usage_and_never_both() -> None:
+    config = read_yaml(CONFIG / "with-tracing.yaml")
+
+    assert config["processors"]["filter/tracing"]["trace_conditions"] == [
+        f'span.attributes["{attributes.EVENT_ID}"] != nil'
+    ]
+    assert "tail_sampling" in config["service"]["pipelines"]["traces/tracing"]["processors"]
+    assert "tail_sampling" not in usage_pipeline(config)["processors"]
+
+
+@each_collector_file
+def test_only_the_gateway_makes_batches_and_after_its_queue(path: Path) -> None:
+    config = read_yaml(path)
+    batching = {
+        name for name, exporter in config["exporters"].items() if "batch" in exporter.get("sending_queue", {})
+    }
+
     assert [name for name in config["processors"] if name.partition("/")[0] == "batch"] == []
-    assert [
-        name for name, exporter in config["exporters"].items() if "batch" in exporter["sending_queue"]
-    ] == []
+    assert batching == ({"clickhouse/usage"} if path.name == "gateway.yaml" else set())
+
+
+@each_collector_file
+def test_an_insert_into_clickhouse_counts_once_when_it_comes_again(path: Path) -> None:
+    for exporter in read_yaml(path)["exporters"].values():
+        if "database" in exporter:
+            assert (exporter["create_schema"], exporter["async_insert"]) == (False, False)
+            assert exporter["connection_params"] == {
+                "insert_deduplicate": "1",
+                "deduplicate_blocks_in_dependent_materialized_views": "1",
+            }
+
+
+def test_the_allow_list_is_that_of_the_span_attributes() -> None:
+    redaction = read_yaml(CONFIG / "with-tracing.yaml")["processors"]["redaction/usage"]
+    names = {
+        value
+        for name, value in vars(attributes).items()
+        if name.isupper() and isinstance(value, str) and "." in value
+    }
+    prefixes = {name for name in names if name.endswith(".")}
+    whole = {name for name in names - prefixes if not name.startswith(tuple(prefixes))}
+
+    assert set(redaction["allowed_keys"]) == whole | {"service.name"}
+    assert set(redaction["ignored_key_patterns"]) == {f"^{re.escape(prefix)}" for prefix in prefixes}
 
 
 def test_every_image_is_pinned_to_a_full_version(compose: dict[str, Any]) -> None:

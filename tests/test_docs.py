@@ -32,7 +32,7 @@ PAGES = (
 CONFIG_FILES = (
     ROOT / "docker-compose.yml",
     ROOT / ".env.example",
-    *sorted((ROOT / "collector_config").iterdir()),
+    *sorted(path for path in (ROOT / "collector_config").rglob("*") if path.is_file()),
 )
 
 
