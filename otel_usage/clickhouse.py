@@ -39,6 +39,8 @@ _EXACTLY_ONCE = {
     "deduplicate_blocks_in_dependent_materialized_views": 1,
     # The answer must mean "stored", and a token does not travel through the asynchronous queue.
     "async_insert": 0,
+    # The same of the tables of a cluster: the shards have the rows, not a queue of the server that was asked.
+    "distributed_foreground_insert": 1,
 }
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 
 from otel_usage.clickhouse import ClickHouse
+from otel_usage.schema.cluster import local_name
+from otel_usage.schema.form import form_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,9 @@ SUMMARIES = Retained("summaries_state", "summaries", "day", "OTEL_USAGE_SUMMARY_
 def retention_days_in_force(client: ClickHouse, table: str = EVENTS.table) -> int | None:
     """Return after how many days rows of a table are deleted, events by default; None when they are kept."""
     definition = client.query(
-        "SELECT create_table_query FROM system.tables WHERE database = currentDatabase() AND name = {table:String}",
-        {"table": table},
+        "SELECT create_table_query FROM system.tables WHERE database = currentDatabase() "
+        "AND name IN ({table:String}, {local:String}) AND position(engine, 'MergeTree') > 0",
+        {"table": table, "local": local_name(table)},
     ).rows
     times = "|".join(re.escape(retained.time) for retained in (EVENTS, SUMMARIES))
     found = (
@@ -48,7 +51,9 @@ def set_retention(client: ClickHouse, days: int, retained: Retained = EVENTS) ->
     """Let ClickHouse delete rows after this many days, in its own time; return whether that was new."""
     if retention_days_in_force(client, retained.table) == days:
         return False
-    client.command(f"ALTER TABLE {retained.table} MODIFY TTL {retained.time} + INTERVAL {int(days)} DAY")
+    rule = f"ALTER TABLE {retained.table} MODIFY TTL {retained.time} + INTERVAL {int(days)} DAY"
+    for statement in form_of(client).statements(rule):
+        client.command(statement)
     return True
 
 

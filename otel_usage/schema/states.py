@@ -10,6 +10,7 @@ from typing import NamedTuple
 from otel_usage.clickhouse import ClickHouse
 from otel_usage.errors import SchemaError
 from otel_usage.schema.applied import pending
+from otel_usage.schema.form import check_one_server
 from otel_usage.schema.migration import load_migrations
 
 _TARGET = re.compile(r" TO (?:`?\w+`?\.)?`?(\w+)`? ")
@@ -69,10 +70,12 @@ def load_states(client: ClickHouse) -> tuple[StateTable, ...]:
     """Return the state tables of the database, as its views define them.
 
     Raises:
-        SchemaError: migrations are missing, or a table is not as the migrations make it.
+        SchemaError: migrations are missing, the database is spread over a cluster, or a table is not as the
+            migrations make it.
     """
     if pending(client):
         raise SchemaError(f"The schema of '{client.dsn.database}' is old. Run: otel-usage migrate")
+    check_one_server(client)
     return _load(client, {migration.view for migration in load_migrations()})
 
 
