@@ -92,8 +92,14 @@ def serve(data: Path, host: str, http_port: int, otlp_port: int, allow_host: tup
 
 @cli.command()
 @dsn_option
+@click.option(
+    "--cluster",
+    callback=not_empty,
+    metavar="NAME",
+    help="Spread the tables over the servers of this cluster; see docs/scaling.md.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the statements instead of running them.")
-def migrate(dsn: str | None, dry_run: bool) -> int:
+def migrate(dsn: str | None, cluster: str, dry_run: bool) -> int:
     """Create the tables and views, or bring them up to date. Repeatable."""
     from otel_usage.schema import migrate_database
 
@@ -102,6 +108,7 @@ def migrate(dsn: str | None, dry_run: bool) -> int:
         dsn_in_force(dsn),
         retention_days=settings.retention_days,
         summary_retention_days=settings.summary_retention_days,
+        cluster=cluster,
         dry_run=dry_run,
     )
     for line in report.lines():
