@@ -52,11 +52,11 @@ def probe_deduplication(client: ClickHouse, form: Form | None = None) -> str:
 
 
 def _create(scratch: str) -> tuple[str, ...]:
+    totals = f"SELECT n, count() AS total FROM {scratch} GROUP BY n"  # noqa: S608 - our own name
     window = "SETTINGS non_replicated_deduplication_window = 100"
     return (
         f"CREATE TABLE IF NOT EXISTS {scratch} (n UInt8) ENGINE = MergeTree ORDER BY n {window}",
         f"CREATE TABLE IF NOT EXISTS {scratch}_state (n UInt8, total SimpleAggregateFunction(sum, UInt64)) "
         f"ENGINE = AggregatingMergeTree ORDER BY n {window}",
-        f"CREATE MATERIALIZED VIEW IF NOT EXISTS {scratch}_mv TO {scratch}_state AS "
-        f"SELECT n, count() AS total FROM {scratch} GROUP BY n",  # noqa: S608 - our own name
+        f"CREATE MATERIALIZED VIEW IF NOT EXISTS {scratch}_mv TO {scratch}_state AS {totals}",
     )
