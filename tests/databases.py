@@ -35,5 +35,5 @@ STATE_TABLES = (
 
 def empty_tables(client: ClickHouse) -> None:
     """Remove all events and all that views made of them."""
-    for table in ("events", "rejected_events", "imports", *STATE_TABLES):
+    for table in ("events", "rejected_events", "imports", "otel_traces", *STATE_TABLES):
         client.command(f"TRUNCATE TABLE {table}")

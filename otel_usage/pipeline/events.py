@@ -18,7 +18,8 @@ from otel_usage.enrich.stages import StageMatcher
 from otel_usage.enrich.user_agent import describe_user_agent
 from otel_usage.model import NO_SPAN, AttributeValue, Event
 from otel_usage.pipeline.companion import NO_COMPANION, Companion
-from otel_usage.pipeline.rows import to_text
+from otel_usage.pipeline.rejection import reason_to_reject
+from otel_usage.pipeline.rows import to_integer, to_text
 from otel_usage.reports.funnels import Funnel
 
 SCOPE_NAME = "otel_usage"
@@ -26,6 +27,8 @@ SCOPE_NAME = "otel_usage"
 
 _MAX_ADDRESS = 64
 """Characters. Caches keep what they are asked for, and a span of another tracer may say anything."""
+_FLAGS = frozenset({names.VISIT_IS_NEW, names.HAS_AUTHORIZATION})
+_NUMBERS = frozenset({names.STATUS_CODE, names.RESPONSE_SIZE, names.STAGE_INDEX, names.COUNTER_VALUE})
 
 
 def is_usage_span(span: ReadableSpan) -> bool:
@@ -98,19 +101,25 @@ def _address_to_find(companion: Companion, attributes: Mapping[str, object]) -> 
 def to_span(event: Event) -> ReadableSpan:
     """Return an event as a finished span that carries `usage.event.id`, for exporters that send spans.
 
-    Texts are cut to `MAX_TEXT`, lists to `MAX_PROPERTIES`.
+    Attributes are written so that whoever keeps nothing but their texts, as the Collector's ClickHouse exporter does,
+    stores the same row as the exporter to ClickHouse: lists and fractions are the texts of their columns, and a
+    malformed event carries its reason. Texts are cut to `MAX_TEXT`.
     """
     trace_id = int.from_bytes(event.trace_id, "big")
 
     def context(span_id: bytes) -> SpanContext:
         return SpanContext(trace_id, int.from_bytes(span_id, "big"), False, TraceFlags(TraceFlags.SAMPLED))
 
+    attributes = {key: _plain(key, value) for key, value in event.attributes.items()}
+    if reason := reason_to_reject(event):
+        attributes[names.REJECTED_REASON] = reason
+    attributes[names.EVENT_ID] = event.id
     return ReadableSpan(
         name=event.name,
         context=context(event.span_id),
         parent=context(event.parent_span_id) if event.parent_span_id != NO_SPAN else None,
         resource=Resource({"service.name": event.service_name}),
-        attributes={key: _cut(value) for key, value in event.attributes.items()} | {names.EVENT_ID: event.id},
+        attributes=attributes,
         kind=SpanKind.SERVER if event.name == names.REQUEST else SpanKind.INTERNAL,
         start_time=event.timestamp_ns,
         end_time=event.timestamp_ns + event.duration_ns,
@@ -118,11 +127,12 @@ def to_span(event: Event) -> ReadableSpan:
     )
 
 
-def _cut(value: AttributeValue) -> AttributeValue:
-    """Return a value without what is too long to keep: other instrumentations write whole headers on a span."""
-    if isinstance(value, str):
-        return value[: names.MAX_TEXT]
-    if isinstance(value, Sequence):
-        # The SDK takes no lists of mixed types, so the parts are all texts or all numbers.
-        return cast(AttributeValue, [_cut(part) for part in value[: names.MAX_PROPERTIES]])
-    return value
+def _plain(key: str, value: AttributeValue) -> str | bool | int:
+    """Return a value whose text says all that its column reads; other instrumentations write whole headers on a span."""
+    if key in _FLAGS:
+        return value is True
+    if key in _NUMBERS:
+        return to_integer(value)
+    if isinstance(value, bool) or (isinstance(value, int) and to_integer(value) == value):
+        return value
+    return to_text(value, names.MAX_TEXT)

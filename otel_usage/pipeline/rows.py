@@ -3,7 +3,7 @@
 Values are read column by column over a whole batch, because a function call for each of fifty cells
 of each event would cost more than the insert itself. Every reader takes any attribute value, also a
 wrong type from a foreign OTLP client, and returns one that ClickHouse takes: a batch never fails for
-one bad event.
+one bad event. The view `otel_traces_events_mv` reads the same of the texts that a Collector stores.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ _MAX_ADDRESS = 64
 _SHORT = 64
 """Characters; a text up to this length is told clean where it is read."""
 _IPV4_PREFIX = bytes(10) + b"\xff\xff"
+_MAX_UINT8, _MAX_UINT16 = 2**8 - 1, 2**16 - 1
+_MIN_INT64, _MAX_INT64 = -(2**63), 2**63 - 1
 
 
 class Column(NamedTuple):
@@ -145,7 +147,8 @@ def _event_text(key: str) -> Reader:
     return read
 
 
-def _to_integer(value: object, low: int, high: int) -> int:
+def to_integer(value: object, low: int = _MIN_INT64, high: int = _MAX_INT64) -> int:
+    """Return any attribute value as a whole number within bounds; 0 for what is none."""
     if isinstance(value, (bool, float)):
         value = int(value) if value == value and abs(value) < 1e18 else 0
     elif isinstance(value, str):
@@ -158,7 +161,7 @@ def _integer(key: str, high: int) -> Reader:
         return [
             value
             if (value := attributes.get(key, 0)).__class__ is int and 0 <= value <= high
-            else _to_integer(value, 0, high)
+            else to_integer(value, 0, high)
             for attributes in rows.attributes
         ]
 
@@ -170,7 +173,7 @@ def _event_integer(key: str, low: int, high: int) -> Reader:
         if key not in rows.keys:
             return [0] * len(rows.events)
         return [
-            _to_integer(event.attributes.get(key, 0), low, high) if event.name != names.REQUEST else 0
+            to_integer(event.attributes.get(key, 0), low, high) if event.name != names.REQUEST else 0
             for event in rows.events
         ]
 
@@ -183,7 +186,7 @@ def _size(rows: Rows) -> list[int | None]:
         if (value := attributes.get(names.RESPONSE_SIZE)) is None
         else value
         if value.__class__ is int and 0 <= value <= _MAX_INT64
-        else _to_integer(value, 0, 2**63)
+        else to_integer(value, 0)
         for attributes in rows.attributes
     ]
 
@@ -213,17 +216,18 @@ def _is_new(rows: Rows) -> list[int]:
     ]
 
 
+_read_synthetic_type = _text(names.SYNTHETIC_TYPE)
+
+
 def _is_bot(rows: Rows) -> list[int]:
-    return [1 if attributes.get(names.SYNTHETIC_TYPE) == "bot" else 0 for attributes in rows.attributes]
+    return [1 if kind == "bot" else 0 for kind in _read_synthetic_type(rows)]
 
 
 def _address(key: str) -> Reader:
     def read(rows: Rows) -> list[bytes]:
         return [
             # Cut, because the cache keeps what it is asked for, and a foreign client may send megabytes.
-            address_bytes(value[:_MAX_ADDRESS])
-            if (value := attributes.get(key, "")).__class__ is str
-            else NO_KEY
+            address_bytes(to_text(attributes.get(key, ""), _MAX_ADDRESS))
             for attributes in rows.attributes
         ]
 
@@ -232,12 +236,7 @@ def _address(key: str) -> Reader:
 
 def _key(key: str) -> Reader:
     def read(rows: Rows) -> list[bytes]:
-        return [
-            key_bytes(value[: names.MAX_NAME])
-            if (value := attributes.get(key, "")).__class__ is str
-            else NO_KEY
-            for attributes in rows.attributes
-        ]
+        return [key_bytes(to_text(attributes.get(key, ""), names.MAX_NAME)) for attributes in rows.attributes]
 
     return read
 
@@ -284,9 +283,9 @@ def _properties(rows: Rows) -> list[dict[str, str]]:
     if _has_own_keys_alone(rows):
         return properties
     for found, attributes in zip(properties, rows.attributes, strict=True):
-        visit_key = attributes.get(names.VISIT_KEY)
+        key = to_text(attributes.get(names.VISIT_KEY), names.MAX_NAME)
         # The column holds a hash of a visit manager's own key; the key itself must stay readable.
-        if visit_key and not is_own_key(key := to_text(visit_key, names.MAX_NAME)):
+        if key and not is_own_key(key):
             found[names.VISIT_KEY] = key
     return properties
 
@@ -300,9 +299,6 @@ def _has_own_keys_alone(rows: Rows) -> bool:
     # Not longer ones: the cache keeps what it is asked for.
     return all(key == "" or (key.__class__ is str and len(key) == 32 and is_own_key(key)) for key in keys)
 
-
-_MAX_UINT8, _MAX_UINT16 = 2**8 - 1, 2**16 - 1
-_MIN_INT64, _MAX_INT64 = -(2**63), 2**63 - 1
 
 COLUMNS: tuple[Column, ...] = (
     Column(

@@ -9,7 +9,7 @@ from functools import lru_cache
 from importlib.resources import files
 
 _FILE_NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
-_VIEW = re.compile(r"CREATE MATERIALIZED VIEW IF NOT EXISTS (\w+)")
+_STATE_VIEW = re.compile(r"CREATE MATERIALIZED VIEW IF NOT EXISTS (\w+) TO \w+_state\b")
 _COMMENT = re.compile(r"--[^\n]*")
 
 
@@ -28,9 +28,9 @@ class Migration:
         return tuple(part for part in parts if part)
 
     @property
-    def view(self) -> str:
-        """The materialized view that it creates; empty for the others."""
-        found = _VIEW.search(self.sql)
+    def state_view(self) -> str:
+        """The materialized view that it creates, if that keeps states of `events`; empty for the others."""
+        found = _STATE_VIEW.search(self.sql)
         return found[1] if found else ""
 
     @property

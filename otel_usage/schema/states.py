@@ -76,7 +76,7 @@ def load_states(client: ClickHouse) -> tuple[StateTable, ...]:
     if pending(client):
         raise SchemaError(f"The schema of '{client.dsn.database}' is old. Run: otel-usage migrate")
     check_one_server(client)
-    return _load(client, {migration.view for migration in load_migrations()})
+    return _load(client, {migration.state_view for migration in load_migrations()})
 
 
 def load_state(client: ClickHouse, view: str) -> StateTable:

@@ -109,11 +109,11 @@ def migrate(
     for migration in missing:
         _run(client, turn(form, migration.statements))
         # Before it is written down as applied, so that a run that is killed meanwhile does it again.
-        if migration.view and _has_events(client):
+        if migration.state_view and _has_events(client):
             if isinstance(form, Cluster):
-                unfilled.append(migration.view)
+                unfilled.append(migration.state_view)
             else:
-                filled.append(fill_from_events(client, migration.view))
+                filled.append(fill_from_events(client, migration.state_view))
         _record(client, migration.version, migration.name, migration.checksum, "applied")
     _record(client, PROBE_VERSION, "deduplication_probe", "", probe_deduplication(client, form))
     return MigrationReport(
