@@ -1,0 +1,88 @@
+"""A TCP line between two programs that can lose the answers, as a network does that breaks at the worst moment."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from socketserver import BaseRequestHandler, ThreadingTCPServer
+from types import TracebackType
+from urllib.parse import urlsplit
+
+_CHUNK = 65536
+
+
+class Line:
+    """Forwards connections from a port of its own to the server at `url`."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        target = (parts.hostname or "", parts.port or 0)
+        self.lost_answers = threading.Semaphore(0)
+        """Released for each answer that was lost: what it answered has been done by then."""
+        self._loses_answers = threading.Event()
+        line = self
+
+        class Handler(BaseRequestHandler):
+            def handle(self) -> None:
+                with socket.create_connection(target) as server:
+                    forward = threading.Thread(target=_pump, args=(self.request, server), daemon=True)
+                    forward.start()
+                    line._return_answers(server, self.request)
+                    _shut(self.request)
+                    _shut(server)
+                    forward.join()
+
+        self._server = ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Line:
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def lose_answers(self) -> None:
+        """Cut the connection in place of each answer, from now on."""
+        self._loses_answers.set()
+
+    def mend(self) -> None:
+        """Let the answers through again."""
+        self._loses_answers.clear()
+
+    def wait_for_lost_answer(self) -> None:
+        """Return when an answer has been lost."""
+        assert self.lost_answers.acquire(timeout=30), "no answer came to be lost"
+
+    def _return_answers(self, server: socket.socket, client: socket.socket) -> None:
+        try:
+            while chunk := server.recv(_CHUNK):
+                if self._loses_answers.is_set():
+                    self.lost_answers.release()
+                    return
+                client.sendall(chunk)
+        except OSError:  # either side has gone
+            return
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    try:
+        while chunk := source.recv(_CHUNK):
+            sink.sendall(chunk)
+    except OSError:  # either side has gone
+        return
+    _shut(sink, socket.SHUT_WR)
+
+
+def _shut(end: socket.socket, how: int = socket.SHUT_RDWR) -> None:
+    try:
+        end.shutdown(how)
+    except OSError:  # it is shut already
+        return
