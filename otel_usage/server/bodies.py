@@ -12,10 +12,12 @@ from collections.abc import AsyncIterator, Callable
 import lz4.block
 import lz4.frame
 import zstandard
+from clickhouse_cityhash.cityhash import CityHash128
 
 _STEP = 1 << 20
 _BLOCK_HEADER = 25
 _LZ4_BLOCK, _ZSTD_BLOCK, _PLAIN_BLOCK = 0x82, 0x90, 0x02
+_LOWER_HALF = (1 << 64) - 1
 _ZSTD_WINDOW = 1 << 27
 _ZSTD_STEP = 1024
 """Bytes fed at once; 4 of them can unpack to 128 KiB."""
@@ -256,3 +258,20 @@ def pack(body: bytes, accepted: str) -> tuple[bytes, str]:
         if name in offered:
             return packer(body), name
     return body, ""
+
+
+def pack_blocks(body: bytes) -> bytes:
+    """Return the body as ClickHouse's own compressed blocks (`compress=1`), with LZ4 as a server does.
+
+    Each is a CityHash128 of version 1.0.2 over all that follows it, the method, both sizes, and the data.
+    """
+    return b"".join(_pack_block(body[start : start + _STEP]) for start in range(0, len(body), _STEP))
+
+
+def _pack_block(data: bytes) -> bytes:
+    packed: bytes = lz4.block.compress(data, store_size=False)
+    sizes = (len(packed) + _BLOCK_HEADER - 16).to_bytes(4, "little") + len(data).to_bytes(4, "little")
+    block = bytes([_LZ4_BLOCK]) + sizes + packed
+    checksum: int = CityHash128(block)
+    # Its first half is the upper one of the number, and each half has its lowest byte first.
+    return (checksum >> 64).to_bytes(8, "little") + (checksum & _LOWER_HALF).to_bytes(8, "little") + block

@@ -1,4 +1,4 @@
-"""The ClickHouse HTTP interface over the embedded engine: what clickhouse-connect, curl and others speak.
+"""The ClickHouse HTTP interface over the embedded engine: what clickhouse-connect, clickhouse-go, curl speak.
 
 Trust: the server listens on loopback, whoever reaches it is the user `default`, and the guard keeps every statement
 inside of the engine. Not there: users, quotas, progress headers, asynchronous inserts (they run at once), cancelling
@@ -22,9 +22,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from otel_usage.server.bodies import BodyError, BodyReader, pack
+from otel_usage.server.bodies import BodyError, BodyReader, pack, pack_blocks
 from otel_usage.server.engine import Answer, Engine, EngineError
-from otel_usage.server.query_request import QueryRequest
+from otel_usage.server.native_blocks import FRAMED_FROM, UnknownType, framed
+from otel_usage.server.query_request import QueryRequest, wants_blocks
 from otel_usage.server.sessions import Sessions
 from otel_usage.server.sql_guard import SqlGuard, Verdict
 from otel_usage.server.sql_tokens import SqlRefused
@@ -124,6 +125,7 @@ class ClickHouseHttp:
 
     async def _query(self, request: Request) -> Response:
         query_id = str(uuid.uuid4())
+        in_blocks = wants_blocks(request.scope["query_string"])
         try:
             if request.url.path not in ("/", "/query"):
                 return self._error(f"There is nothing at {request.url.path[:100]!a}", 0, query_id, status=404)
@@ -140,14 +142,15 @@ class ClickHouseHttp:
         except ClientDisconnect:
             return Response(status_code=400)
         except BodyError as error:
-            return self._error(str(error), error.code, query_id, status=error.status)
+            return self._error(str(error), error.code, query_id, status=error.status, in_blocks=in_blocks)
         except (SqlRefused, EngineError) as error:
-            return self._error(str(error), error.code, query_id)
+            return self._error(str(error), error.code, query_id, in_blocks=in_blocks)
         except Exception as error:
             # The places without the error's text, which could show the statement.
             places = "".join(traceback.format_tb(error.__traceback__))
             logger.error("A request failed by a mistake in the server: %s\n%s", type(error).__name__, places)
-            return self._error("Internal error of the server, see its log", 1001, query_id)
+            message = "Internal error of the server, see its log"
+            return self._error(message, 1001, query_id, in_blocks=in_blocks)
 
     async def _read(self, request: Request) -> tuple[QueryRequest, bytes]:
         """Return what the request asks for, and its body without encodings."""
@@ -188,9 +191,12 @@ class ClickHouseHttp:
                 answer = handle.run(statement.sql, asked.default_format, asked.parameters)
         if asked.close_session:
             self._sessions.end(asked.session_id)
-        packed, encoding = answer.body, ""
-        if asked.compress_response and answer.body:
-            packed, encoding = pack(answer.body, accepted)
+        body = _for_protocol(
+            answer.body, verdict.output_format or asked.default_format, asked.protocol_version
+        )
+        if asked.compress:
+            return _Result(answer, verdict, pack_blocks(body), "")
+        packed, encoding = pack(body, accepted) if asked.compress_response and body else (body, "")
         return _Result(answer, verdict, packed, encoding)
 
     def _accept(self, statement: SqlText | DataInsert, asked: QueryRequest) -> Verdict:
@@ -220,7 +226,9 @@ class ClickHouseHttp:
             headers["Content-Encoding"] = result.content_encoding
         return Response(result.body, headers={**headers, "Content-Type": content_type})
 
-    def _error(self, message: str, code: int, query_id: str, *, status: int = 0) -> Response:
+    def _error(
+        self, message: str, code: int, query_id: str, *, status: int = 0, in_blocks: bool = False
+    ) -> Response:
         status = status or _STATUS_BY_CODE.get(code, HTTPStatus.INTERNAL_SERVER_ERROR)
         text = message if message.startswith("Code: ") else f"Code: {code}. DB::Exception: {message}"
         headers = self._headers(query_id)
@@ -228,6 +236,8 @@ class ClickHouseHttp:
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
             headers["Retry-After"] = "1"
         body = f"{text} (version {self.version})\n".encode("utf-8", "replace")
+        # clickhouse-go reads blocks only, and would show an error of its own instead of this one.
+        body = pack_blocks(body) if in_blocks else body
         return Response(body, status, headers={**headers, "Content-Type": _TEXT})
 
     def _headers(self, query_id: str) -> dict[str, str]:
@@ -242,6 +252,20 @@ class ClickHouseHttp:
 
 
 _WITHOUT_CONTROLS: Mapping[int, None] = dict.fromkeys([*range(32), 127])
+
+
+def _for_protocol(body: bytes, output_format: str, version: int) -> bytes:
+    """Return a result as a client of that version of the TCP protocol reads it."""
+    if output_format != "Native" or version < FRAMED_FROM:
+        return body
+    try:
+        return framed(body)
+    except UnknownType as error:
+        raise SqlRefused(
+            f"A column of type {str(error)[:200]} cannot be sent in Native to a client of protocol version {version}. "
+            "Turn it into text with toString, or into a plain value with finalizeAggregation",
+            code=48,
+        ) from None
 
 
 def _summary(answer: Answer) -> dict[str, str]:

@@ -60,8 +60,13 @@ class QueryRequest:
     settings: Mapping[str, str]
     parameters: Mapping[str, str]
     """Values of `{name:Type}`."""
+    protocol_version: int
+    """Of the TCP protocol, which says how the format Native is framed; 0 when none is named."""
     decompress: bool
+    compress: bool
+    """The answer is wanted in ClickHouse's own compressed blocks."""
     compress_response: bool
+    """The answer may have a Content-Encoding."""
     reads_only: bool
     """The statement must not change anything. No setting of the handle: it could never be taken back."""
 
@@ -85,12 +90,6 @@ class QueryRequest:
         if form:
             fields |= _form_fields(form, headers["content-type"])
         _check_credentials(fields, headers)
-        if fields.get("compress") == "1":
-            raise SqlRefused(
-                "compress=1 (blocks with a CityHash) is not supported. "
-                "Use enable_http_compression=1 and the Accept-Encoding header",
-                code=48,
-            )
         return cls(
             query=fields.get("query", "").encode("utf-8", "surrogateescape"),
             database=_database(fields.get("database") or headers.get("x-clickhouse-database", "")),
@@ -99,7 +98,7 @@ class QueryRequest:
             or "TabSeparated",
             query_id=fields.get("query_id", ""),
             session_id=fields.get("session_id", ""),
-            session_seconds=_seconds(fields.get("session_timeout")),
+            session_seconds=_whole_number(fields, "session_timeout", default=int(DEFAULT_SESSION_SECONDS)),
             close_session=fields.get("close_session") == "1",
             settings={
                 name: value
@@ -109,10 +108,17 @@ class QueryRequest:
                 and name != "enable_http_compression"
             },
             parameters={name[6:]: value for name, value in fields.items() if name.startswith("param_")},
+            protocol_version=_whole_number(fields, "client_protocol_version", default=0),
             decompress=fields.get("decompress") == "1",
+            compress=wants_blocks(query_string),
             compress_response=fields.get("enable_http_compression", "0") in ("1", "true"),
             reads_only=method in ("GET", "HEAD") or fields.get("readonly", "0") != "0",
         )
+
+
+def wants_blocks(query_string: bytes) -> bool:
+    """Return whether the answer, also an error, is wanted in ClickHouse's own compressed blocks."""
+    return b"compress=1" in query_string.split(b"&")
 
 
 def _fields_of(query_string: bytes) -> dict[str, str]:
@@ -182,9 +188,10 @@ def _database(name: str) -> str:
     return "" if name == "default" else name
 
 
-def _seconds(text: str | None) -> float:
+def _whole_number(fields: Mapping[str, str], name: str, *, default: int) -> int:
+    text = fields.get(name)
     if text is None:
-        return DEFAULT_SESSION_SECONDS
+        return default
     if not (text.isascii() and text.isdigit() and len(text) < 9):
-        raise SqlRefused(f"session_timeout is {text[:50]!a}, expected a whole number of seconds", code=36)
-    return float(text)
+        raise SqlRefused(f"{name} is {text[:50]!a}, expected a whole number below 100000000", code=36)
+    return int(text)
