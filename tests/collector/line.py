@@ -12,22 +12,28 @@ _CHUNK = 65536
 
 
 class Line:
-    """Forwards connections from a port of its own to the server at `url`."""
+    """Forwards HTTP connections from a port of its own to a server.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        url: base address of the server.
+        marker: in the first line of the requests whose answers it can lose.
+    """
+
+    def __init__(self, url: str, marker: bytes) -> None:
         parts = urlsplit(url)
         target = (parts.hostname or "", parts.port or 0)
         self.lost_answers = threading.Semaphore(0)
-        """Released for each answer that was lost: what it answered has been done by then."""
+        """Released for each answer that was lost: what was asked for has been done by then."""
         self._loses_answers = threading.Event()
         line = self
 
         class Handler(BaseRequestHandler):
             def handle(self) -> None:
                 with socket.create_connection(target) as server:
-                    forward = threading.Thread(target=_pump, args=(self.request, server), daemon=True)
+                    last = _LastRequest(marker)
+                    forward = threading.Thread(target=_pump, args=(self.request, server, last), daemon=True)
                     forward.start()
-                    line._return_answers(server, self.request)
+                    line._return_answers(server, self.request, last)
                     _shut(self.request)
                     _shut(server)
                     forward.join()
@@ -50,7 +56,7 @@ class Line:
         self._server.server_close()
 
     def lose_answers(self) -> None:
-        """Cut the connection in place of each answer, from now on."""
+        """Cut the connection in place of each answer to a marked request, from now on."""
         self._loses_answers.set()
 
     def mend(self) -> None:
@@ -61,10 +67,10 @@ class Line:
         """Return when an answer has been lost."""
         assert self.lost_answers.acquire(timeout=30), "no answer came to be lost"
 
-    def _return_answers(self, server: socket.socket, client: socket.socket) -> None:
+    def _return_answers(self, server: socket.socket, client: socket.socket, last: _LastRequest) -> None:
         try:
             while chunk := server.recv(_CHUNK):
-                if self._loses_answers.is_set():
+                if last.is_marked and self._loses_answers.is_set():
                     self.lost_answers.release()
                     return
                 client.sendall(chunk)
@@ -72,9 +78,22 @@ class Line:
             return
 
 
-def _pump(source: socket.socket, sink: socket.socket) -> None:
+class _LastRequest:
+    """Whether the last request on a connection has the marker."""
+
+    def __init__(self, marker: bytes) -> None:
+        self._marker = marker
+        self.is_marked = False
+
+    def see(self, chunk: bytes) -> None:
+        if chunk.startswith((b"POST ", b"GET ")):
+            self.is_marked = self._marker in chunk.split(b"\r\n", 1)[0]
+
+
+def _pump(source: socket.socket, sink: socket.socket, last: _LastRequest) -> None:
     try:
         while chunk := source.recv(_CHUNK):
+            last.see(chunk)
             sink.sendall(chunk)
     except OSError:  # either side has gone
         return

@@ -91,6 +91,10 @@ class CollectorProcess:
         process.kill()
         process.wait(START_SECONDS)
 
+    def wait_until_queue_is_empty(self) -> None:
+        """Return when all that it took has been taken from it."""
+        wait_for(lambda: self.metric("otelcol_exporter_queue_size") == 0, f"an empty queue, see {self.log},")
+
     def log_text(self) -> str:
         """Return all that it printed since the first start."""
         return self.log.read_text("utf-8")
