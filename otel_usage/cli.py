@@ -31,7 +31,7 @@ from otel_usage.clickhouse import connect
 from otel_usage.dsn import parse_dsn
 from otel_usage.environment import unknown_settings, unusable_settings
 from otel_usage.errors import OtelUsageError
-from otel_usage.reports.model import DEFAULT_LIMIT
+from otel_usage.reports.model import BOTS, BUCKETS, DEFAULT_BUCKET, DEFAULT_LIMIT, Bots
 from otel_usage.reports.output import FORMATS, printable, write_result
 from otel_usage.reports.printing import DEFAULT_SINCE, REPORT_FORMATS, ReportRequest, list_reports
 from otel_usage.settings import Settings, describe
@@ -128,12 +128,28 @@ def migrate(dsn: str | None, cluster: str, dry_run: bool) -> int:
 )
 @click.option("--until", metavar="WHEN", help="The same; default: now.")
 @click.option("--service", callback=not_empty, help="One service only; default: all.")
-@click.option("--funnel", callback=not_empty, help="One funnel only; default: all. For the report funnel.")
+@click.option("--funnel", callback=not_empty, help="One funnel only; default: all. For funnel and dropped.")
+@click.option("--stage", callback=not_empty, help="Lost after this stage only; default: any. For dropped.")
 @click.option(
     "--object-type",
     callback=not_empty,
     metavar="TYPE",
     help="Objects of one type only, such as shop.Product; default: all.",
+)
+@click.option("--trace", callback=not_empty, metavar="ID", help="One trace only; default: all. For events.")
+@click.option(
+    "--bots",
+    type=click.Choice(list(BOTS)),
+    default="with",
+    show_default=True,
+    help="Count robots too, leave them out, or count them only.",
+)
+@click.option(
+    "--bucket",
+    type=click.Choice(list(BUCKETS)),
+    default=DEFAULT_BUCKET,
+    show_default=True,
+    help="How finely a report over time counts, in UTC.",
 )
 @click.option(
     "--limit", type=WholeNumber(1, 1_000_000), default=DEFAULT_LIMIT, show_default=True, help="Most rows."
@@ -150,6 +166,10 @@ def report(
     service: str,
     funnel: str,
     object_type: str,
+    stage: str,
+    trace: str,
+    bots: Bots,
+    bucket: str,
     limit: int,
     output_format: str,
     dsn: str | None,
@@ -168,6 +188,10 @@ def report(
         service=service,
         funnel=funnel,
         object_type=object_type,
+        stage=stage,
+        trace=trace,
+        bots=bots,
+        bucket=bucket,
         limit=limit,
         output_format=output_format,
     )

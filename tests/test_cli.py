@@ -72,8 +72,13 @@ def dsn(usage: ClickHouse, serve: ServeProcess) -> str:
         pytest.param(["report", "ips", "--limit", "0"], "Invalid value for '--limit': '0', expected a whole number from 1 to 1000000 (see: otel-usage report --help)", id="limit"),
         pytest.param(["report", "ips", "--limit", "abc"], "Invalid value for '--limit': 'abc', expected a whole number from 1 to 1000000 (see: otel-usage report --help)", id="limit in words"),
         pytest.param(["report", "ips", "--since", "99999999d"], "'99999999d' is too far back, expected a time from 1970 on (see: otel-usage report --help)", id="too far back"),
-        pytest.param(["report", "browsers", "--funnel", "x"], "The report 'browsers' takes no --funnel; only this one does: funnel (see: otel-usage report --help)", id="option of another report"),
+        pytest.param(["report", "browsers", "--funnel", "x"], "The report 'browsers' takes no --funnel; only these do: funnel, dropped (see: otel-usage report --help)", id="option of another report"),
         pytest.param(["report", "pages", "--object-type", "x"], "The report 'pages' takes no --object-type; only these do: objects, counters (see: otel-usage report --help)", id="option of other reports"),
+        pytest.param(["report", "funnel", "--stage", "x"], "The report 'funnel' takes no --stage; only this one does: dropped (see: otel-usage report --help)", id="stage of another report"),
+        pytest.param(["report", "pages", "--trace", "x"], "The report 'pages' takes no --trace; only this one does: events (see: otel-usage report --help)", id="trace of another report"),
+        pytest.param(["report", "users", "--bucket", "day"], "The report 'users' takes no --bucket; only these do: traffic, accounting, rejected (see: otel-usage report --help)", id="bucket of another report"),
+        pytest.param(["report", "funnel", "--bots", "only"], "The report 'funnel' takes no --bots; only these do: browsers, ips, pages, activity, visits, objects, counters, traffic, acquisition, users, abuse, failures, summaries, events, access_log (see: otel-usage report --help)", id="robots of a funnel"),
+        pytest.param(["report", "pages", "--bots", "no"], "Invalid value for '--bots': 'no' is not one of 'with', 'without', 'only'. (see: otel-usage report --help)", id="robots in other words"),
         pytest.param(["report", "--list", "browsers"], "--list names all reports and takes none: leave 'browsers' or --list away (see: otel-usage report --help)", id="list of one"),
         pytest.param(["report", "ips", "--service", ""], "Invalid value for '--service': is empty, expected a name (see: otel-usage report --help)", id="empty service"),
         pytest.param(["report", "funnel", "--funnel", ""], "Invalid value for '--funnel': is empty, expected a name (see: otel-usage report --help)", id="empty funnel"),
@@ -323,8 +328,14 @@ def test_every_report_is_printed_in_every_format(usage: ClickHouse, dsn: str, na
         [
             build_event(event, at=now, stage_index=1, counter_name="n", counter_value=1, **shared)  # type: ignore[arg-type]
             for event in ("request", "object_viewed", "counter", "stage_reached", "activity")
+        ]
+        + [
+            build_event(at=now, visit="v", user_id="ann", status_code=500),
+            build_event(at=now, is_bot=True),
+            build_stage(2, at=now, visit="w", funnel="f"),
         ],
     )
+    usage.command(f"INSERT INTO rejected_events VALUES ('{now}', 'too large', '', '')")
 
     table, as_json, as_csv = (
         run("report", name, "--dsn", dsn, "--until", "2200-01-01", "--format", format_)

@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from otel_usage.clickhouse import ClickHouse
-from otel_usage.reports.model import Report, ReportParameters, ReportResult
+from otel_usage.reports.model import BOTS, Report, ReportParameters, ReportResult
 
 __all__ = ["REPORTS", "Report", "ReportParameters", "ReportResult", "load_sql", "run_report"]
 
@@ -27,6 +27,18 @@ REPORTS = {
             "conversions",
             "Visits that reached each stage in order, by the day on which they entered the funnel",
         ),
+        Report(
+            "dropped",
+            "Visits that were lost after a stage: where they went, and the trace of their last request",
+        ),
+        Report("traffic", "Requests, visits, errors, durations and bytes over time"),
+        Report("acquisition", "Visits by referrer, campaign, country, device and more"),
+        Report("users", "Visits and requests of the users who signed in"),
+        Report("bots", "Which robots come, and how much they read"),
+        Report("abuse", "Addresses that were refused, looked for what is not there, or came in bursts"),
+        Report("failures", "Requests that the app failed to answer, by route, with the trace of the latest"),
+        Report("accounting", "Events stored over time, how many of them twice, and the last one"),
+        Report("rejected", "Events that were set aside, by reason, over time"),
         Report("summaries", "Hits and bytes by URL, address, user agent, language, status and more"),
         Report("events", "The latest events, newest first"),
         Report("access_log", "The requests as the fields of an access log, oldest first"),
@@ -67,6 +79,10 @@ def run_report(
             "service": parameters.service,
             "funnel": parameters.funnel,
             "object_type": parameters.object_type,
+            "stage": parameters.stage,
+            "trace_id": parameters.trace_id,
+            "bots": BOTS[parameters.bots],
+            "bucket_seconds": parameters.bucket_seconds,
             # One more, to know whether there are more.
             "limit": parameters.limit + 1,
         },

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 DEFAULT_LIMIT = 1000
+
+Bots: TypeAlias = Literal["with", "without", "only"]
+BOTS: Mapping[Bots, int] = {"with": -1, "without": 0, "only": 1}
+"""Whether robots count, and the number that says so in the SQL."""
+
+BUCKETS: Mapping[str, int] = {"minute": 60, "hour": 3600, "day": 86_400}
+"""Names of the buckets of time, with their seconds."""
+DEFAULT_BUCKET = "hour"
 
 _FIRST_DAY, _LAST_DAY = date(1970, 1, 1), date(2149, 6, 6)
 """What ClickHouse's Date can hold."""
@@ -39,6 +48,14 @@ class ReportParameters:
     """One funnel only; empty: all."""
     object_type: str = ""
     """Objects of one type only, such as `shop.Product`; empty: all."""
+    stage: str = ""
+    """Visits that were lost after one stage only; empty: after any."""
+    trace_id: str = ""
+    """Events of one trace only, 32 hex digits; empty: all."""
+    bots: Bots = "with"
+    """Whether robots count; `funnel`, `conversions` and `dropped` leave them out in any case."""
+    bucket_seconds: int = BUCKETS[DEFAULT_BUCKET]
+    """How long a bucket of a report over time is, at least 1."""
 
     @property
     def first_day(self) -> date:

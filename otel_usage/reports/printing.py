@@ -11,7 +11,13 @@ from otel_usage.reports import REPORTS, run_report
 from otel_usage.reports.access_log import REPORT as ACCESS_LOG
 from otel_usage.reports.access_log import write_log
 from otel_usage.reports.asking import notes, takes
-from otel_usage.reports.model import DEFAULT_LIMIT, ReportParameters
+from otel_usage.reports.model import (
+    BUCKETS,
+    DEFAULT_BUCKET,
+    DEFAULT_LIMIT,
+    Bots,
+    ReportParameters,
+)
 from otel_usage.reports.output import FORMATS, printable, write_result
 from otel_usage.reports.period import is_part_of_day, parse_period
 
@@ -32,6 +38,10 @@ class ReportRequest:
     service: str = ""
     funnel: str = ""
     object_type: str = ""
+    stage: str = ""
+    trace: str = ""
+    bots: Bots = "with"
+    bucket: str = DEFAULT_BUCKET
     limit: int = DEFAULT_LIMIT
     output_format: str = "table"
 
@@ -46,12 +56,7 @@ class ReportRequest:
                 f"Unknown report {self.name!r}, must be one of: " if self.name else "Which report? One of: "
             )
             raise ValueError(asked + ", ".join(REPORTS))
-        for parameter, given in (("funnel", self.funnel), ("object_type", self.object_type)):
-            if given and not takes(self.name, parameter):
-                ours = [known for known in REPORTS if takes(known, parameter)]
-                only = "only this one does" if len(ours) == 1 else "only these do"
-                option = parameter.replace("_", "-")
-                raise ValueError(f"The report {self.name!r} takes no --{option}; {only}: {', '.join(ours)}")
+        self._check_options()
         if self.output_format == _LOG and self.name != ACCESS_LOG:
             raise ValueError(
                 f"The format {_LOG!r} is for the report {ACCESS_LOG!r} alone, not for {self.name!r}"
@@ -64,7 +69,25 @@ class ReportRequest:
             limit=self.limit,
             funnel=self.funnel,
             object_type=self.object_type,
+            stage=self.stage,
+            trace_id=self.trace.lower(),
+            bots=self.bots,
+            bucket_seconds=BUCKETS[self.bucket],
         )
+
+    def _check_options(self) -> None:
+        for option, parameter, is_given in (
+            ("funnel", "funnel", bool(self.funnel)),
+            ("object-type", "object_type", bool(self.object_type)),
+            ("stage", "stage", bool(self.stage)),
+            ("trace", "trace_id", bool(self.trace)),
+            ("bots", "bots", self.bots != "with"),
+            ("bucket", "bucket_seconds", self.bucket != DEFAULT_BUCKET),
+        ):
+            if is_given and not takes(self.name, parameter):
+                ours = [known for known in REPORTS if takes(known, parameter)]
+                only = "only this one does" if len(ours) == 1 else "only these do"
+                raise ValueError(f"The report {self.name!r} takes no --{option}; {only}: {', '.join(ours)}")
 
     def print_to(self, output: TextIO, client: ClickHouse) -> Iterator[str]:
         """Write the rows, and yield a line for each thing that they do not say, fit for a terminal.

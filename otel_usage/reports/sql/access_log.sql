@@ -3,7 +3,8 @@
 -- The bytes of a stream are those of its event response_sent, which came when the stream had ended: up to a day after
 -- the request is looked for it.
 --
--- Parameters  since, until DateTime64(9, 'UTC'), half open; service ('' for all); limit
+-- Parameters  since, until DateTime64(9, 'UTC'), half open; service ('' for all); limit;
+--             bots Int8: -1 with robots, 0 without, 1 robots alone
 -- Order       timestamp, then event id, so that the end of one export is where the next one begins
 WITH
     requests AS
@@ -25,6 +26,7 @@ WITH
         FROM events
         WHERE events.timestamp >= {since:DateTime64(9, 'UTC')} AND events.timestamp < {until:DateTime64(9, 'UTC')}
             AND ({service:String} = '' OR events.service_name = {service:String})
+            AND ({bots:Int8} = -1 OR events.is_bot = {bots:Int8})
             AND events.event_name = 'request'
         ORDER BY events.timestamp, events.trace_id_bytes, events.span_id_bytes
         LIMIT {limit:UInt32}

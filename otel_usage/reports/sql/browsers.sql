@@ -1,6 +1,7 @@
 -- Requests, visits and visitors by browser.
 --
--- Parameters  first_day, end_day Date (UTC), half open; service ('' for all); limit
+-- Parameters  first_day, end_day Date (UTC), half open; service ('' for all); limit;
+--             bots Int8: -1 with robots, 0 without, 1 robots alone
 -- Columns     visits: begun in the range, exact; visitors: distinct over the range, about 0.9 % error;
 --             bot_requests: how many of the requests were robots'
 -- Order       requests descending
@@ -13,6 +14,7 @@ SELECT
 FROM browsers_daily_state AS state
 WHERE state.day >= {first_day:Date} AND state.day < {end_day:Date}
     AND ({service:String} = '' OR state.service_name = {service:String})
+    AND ({bots:Int8} = -1 OR state.is_bot = {bots:Int8})
 GROUP BY browser
 ORDER BY requests DESC, browser
 LIMIT {limit:UInt32}

@@ -1,6 +1,7 @@
 -- The latest events.
 --
--- Parameters  since, until DateTime64(9, 'UTC'), half open; service ('' for all); limit
+-- Parameters  since, until DateTime64(9, 'UTC'), half open; service, trace_id ('' for all); limit;
+--             bots Int8: -1 with robots, 0 without, 1 robots alone
 -- Order       timestamp descending, then event id, so that pages neither repeat nor skip one
 SELECT
     concat(replaceOne(toString(events.timestamp), ' ', 'T'), 'Z') AS timestamp,
@@ -23,5 +24,7 @@ SELECT
 FROM events
 WHERE events.timestamp >= {since:DateTime64(9, 'UTC')} AND events.timestamp < {until:DateTime64(9, 'UTC')}
     AND ({service:String} = '' OR events.service_name = {service:String})
+    AND ({trace_id:String} = '' OR events.trace_id = {trace_id:String})
+    AND ({bots:Int8} = -1 OR events.is_bot = {bots:Int8})
 ORDER BY events.timestamp DESC, events.trace_id_bytes DESC, events.span_id_bytes DESC
 LIMIT {limit:UInt32}

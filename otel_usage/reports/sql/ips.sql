@@ -1,6 +1,7 @@
 -- Requests and visits by client address.
 --
--- Parameters  first_day, end_day Date (UTC), half open; service ('' for all); limit
+-- Parameters  first_day, end_day Date (UTC), half open; service ('' for all); limit;
+--             bots Int8: -1 with robots, 0 without, 1 robots alone
 -- Columns     client_address: '' when unknown; visits: begun in the range, exact; first_seen, last_seen: within
 --             the days of the range; bot_requests: how many of the requests were robots'
 -- Order       requests descending
@@ -15,6 +16,7 @@ SELECT
 FROM ips_daily_state AS state
 WHERE state.day >= {first_day:Date} AND state.day < {end_day:Date}
     AND ({service:String} = '' OR state.service_name = {service:String})
+    AND ({bots:Int8} = -1 OR state.is_bot = {bots:Int8})
 GROUP BY state.client_address
 ORDER BY requests DESC, client_address
 LIMIT {limit:UInt32}

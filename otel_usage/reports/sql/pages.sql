@@ -1,6 +1,7 @@
 -- Requests, visits, errors and durations by route and path.
 --
--- Parameters  first_day, end_day Date (UTC), half open; service ('' for all); limit
+-- Parameters  first_day, end_day Date (UTC), half open; service ('' for all); limit;
+--             bots Int8: -1 with robots, 0 without, 1 robots alone
 -- Columns     path: '' for what was not found; visits: distinct, about 0.9 % error; errors: status 500 and above;
 --             durations in milliseconds, 1 % relative error; bot_requests: how many of the requests were robots'
 -- Order       requests descending
@@ -26,6 +27,7 @@ FROM
     FROM pages_daily_state AS state
     WHERE state.day >= {first_day:Date} AND state.day < {end_day:Date}
         AND ({service:String} = '' OR state.service_name = {service:String})
+        AND ({bots:Int8} = -1 OR state.is_bot = {bots:Int8})
     GROUP BY route, path
 )
 ORDER BY requests DESC, route, path

@@ -4,7 +4,7 @@
 -- of history for a week's report would cost more than that visit is worth. The view `visits` has it whole.
 --
 -- Parameters  first_day, end_day Date (UTC), half open; first_day_read, end_day_read Date, 31 days around them;
---             service ('' for all); limit
+--             service ('' for all); limit; bots Int8: -1 with robots, 0 without, 1 robots alone
 -- Columns     confirmed: visits whose cookie came back; single_request: visits of one request;
 --             median_seconds: from the first to the last request; between the two in the middle where there are two
 -- Order       day descending
@@ -35,6 +35,7 @@ FROM
         state.visit_key_bytes
 )
 WHERE toDate(started) >= {first_day:Date} AND toDate(started) < {end_day:Date}
+    AND ({bots:Int8} = -1 OR is_bot = {bots:Int8})
 GROUP BY day, service_name, is_bot
 ORDER BY day DESC, service_name, is_bot
 LIMIT {limit:UInt32}
