@@ -78,7 +78,7 @@ WITH
             AND events.timestamp < toDateTime64({end_day_read:Date}, 9, 'UTC')
             AND events.event_name = 'request'
             AND ({service:String} = '' OR events.service_name = {service:String})
-            AND events.visit_key_bytes IN (SELECT visit_key_bytes FROM lost)
+            AND events.visit_key_bytes GLOBAL IN (SELECT visit_key_bytes FROM lost)
         GROUP BY service_name, visit_key_bytes
     )
 SELECT
