@@ -53,7 +53,7 @@ class MigrationReport:
         """Return the report for people; of a dry run the statements themselves."""
         if self.is_dry_run:
             statements = [f"-- {migration}\n{self._statements(migration)};\n" for migration in self.applied]
-            return statements or ["-- Nothing to do: the schema is up to date"]
+            return [*self._first_statements(), *statements] or ["-- Nothing to do: the schema is up to date"]
         done = [f"applied {migration}" for migration in self.applied] or ["the schema was up to date"]
         done += [f"filled {table} from the events of {days} days" for table, days in self.filled]
         done += [
@@ -66,6 +66,13 @@ class MigrationReport:
             self.retention,
             self.summary_retention,
         ]
+
+    def _first_statements(self) -> list[str]:
+        """Return what is run before the first migration, if it is among them; of one server it goes without saying."""
+        if isinstance(self.form, OneServer) or self.applied != load_migrations():
+            return []
+        before = (*self.form.prepare, *turn(self.form, _create_schema_migrations()))
+        return ["-- What comes before the first one\n{};\n".format(";\n\n".join(before))]
 
     def _statements(self, migration: Migration) -> str:
         if isinstance(self.form, OneServer):
