@@ -17,7 +17,6 @@ from tests.docs_tables import ROOT
 
 CONFIG = ROOT / "collector_config"
 COLLECTOR_FILES = sorted(set(CONFIG.glob("*.yaml")) - {CONFIG / "builder.yaml"})
-COMPOSE_FILE = ROOT / "docker-compose.yml"
 KINDS = ("receivers", "processors", "exporters")
 PORT = re.compile(r"\b\d{4,5}\b")
 
@@ -55,16 +54,6 @@ def metrics_port(config: dict[str, Any]) -> str:
 def usage_pipeline(config: dict[str, Any]) -> dict[str, list[str]]:
     pipeline: dict[str, list[str]] = config["service"]["pipelines"]["traces/usage"]
     return pipeline
-
-
-@pytest.fixture(scope="module")
-def compose() -> dict[str, Any]:
-    return read_yaml(COMPOSE_FILE)
-
-
-def services(compose: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = compose["services"]
-    return found
 
 
 @each_collector_file
@@ -182,75 +171,3 @@ def test_the_allow_list_is_that_of_the_span_attributes() -> None:
 
     assert set(redaction["allowed_keys"]) == whole | {"service.name"}
     assert set(redaction["ignored_key_patterns"]) == {f"^{re.escape(prefix)}" for prefix in prefixes}
-
-
-def test_every_image_is_pinned_to_a_full_version(compose: dict[str, Any]) -> None:
-    images = {service["image"] for service in services(compose).values() if "build" not in service}
-    bases = {
-        line.split()[1]
-        for service in services(compose).values()
-        for line in service.get("build", {}).get("dockerfile_inline", "").splitlines()
-        if line.startswith("FROM ")
-    }
-
-    assert len(images) == 2
-    assert [image for image in images | bases if not re.search(r":\d+\.\d+\.\d+", image)] == []
-
-
-def test_every_published_port_is_on_loopback(compose: dict[str, Any]) -> None:
-    ports = [port for service in services(compose).values() for port in service.get("ports", [])]
-
-    assert ports
-    assert [port for port in ports if not port.startswith("127.0.0.1:")] == []
-
-
-def test_what_is_mounted_and_copied_exists(compose: dict[str, Any]) -> None:
-    volumes = [volume for service in services(compose).values() for volume in service.get("volumes", [])]
-    mounted = [volume.partition(":")[0] for volume in volumes]
-    copied = [
-        name
-        for line in services(compose)["shop"]["build"]["dockerfile_inline"].splitlines()
-        if line.startswith("COPY ")
-        for name in line.split()[1:-1]
-    ]
-
-    files = [name for name in mounted if name.startswith("./")] + copied
-
-    assert len(files) >= 6
-    assert [name for name in files if not (ROOT / name).exists()] == []
-    assert {name for name in mounted if not name.startswith("./")} == set(compose["volumes"])
-
-
-def test_every_service_that_can_has_a_health_check_or_ends(compose: dict[str, Any]) -> None:
-    without = {name for name, service in services(compose).items() if "healthcheck" not in service}
-
-    assert without == {"migrate", "collector"}
-
-
-def test_a_dependency_waits_for_what_the_other_service_has(compose: dict[str, Any]) -> None:
-    waits = {
-        (name, condition["condition"])
-        for service in services(compose).values()
-        for name, condition in service.get("depends_on", {}).items()
-    }
-
-    for name, condition in waits:
-        expected = (
-            "service_healthy"
-            if "healthcheck" in services(compose)[name]
-            else "service_completed_successfully"
-        )
-        assert condition == expected, name
-
-
-def test_the_example_environment_names_what_compose_asks_for() -> None:
-    asked = set(re.findall(r"\$\{([A-Z_]+)", COMPOSE_FILE.read_text("utf-8")))
-    example = (ROOT / ".env.example").read_text("utf-8")
-
-    assert set(re.findall(r"^([A-Z_]+)=$", example, re.MULTILINE)) == asked
-
-
-def test_the_collector_gets_the_variables_that_its_file_reads(compose: dict[str, Any]) -> None:
-    text = (ROOT / "collector_config" / "local.yaml").read_text("utf-8")
-
-    assert set(services(compose)["collector"]["environment"]) <= set(re.findall(r"\$\{env:([A-Z_]+)", text))
