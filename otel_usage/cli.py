@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from otel_usage import __version__
+from otel_usage.cli_copy import copy
 from otel_usage.cli_failures import run
 from otel_usage.cli_import import import_group
 from otel_usage.cli_options import (
@@ -362,6 +363,7 @@ def rebuild(day: date, dsn: str | None) -> int:
     return 0
 
 
+cli.add_command(copy)
 cli.add_command(import_group)
 
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -23,14 +23,19 @@ from otel_usage.clickhouse_errors import errors_sorted
 from otel_usage.data_directory import has_engine_layout, holder_of, is_empty
 from otel_usage.dsn import Dsn, parse_dsn
 from otel_usage.errors import ClickHouseUnavailable, SettingError
+from otel_usage.native_format import NativeBlock as NativeBlock
+from otel_usage.native_format import compress_blocks as compress_blocks
+from otel_usage.native_format import encode_native as encode_native
+from otel_usage.native_format import load_driver as load_driver
+from otel_usage.native_format import split_blocks
 
 if TYPE_CHECKING:
-    from clickhouse_connect.datatypes.base import ClickHouseType
     from clickhouse_connect.driver.client import Client
     from clickhouse_connect.driver.query import QueryResult as DriverResult
 
 _STREAM_BYTES = 65_536
 _COMPRESSION = "lz4"
+_BROKEN_OFF = "ClickHouse broke off in the middle of its answer. Try again"
 
 _EXACTLY_ONCE = {
     # Named on every insert, because an account's profile may say otherwise.
@@ -310,6 +315,29 @@ class ClickHouse:
         finally:
             answer.close()
 
+    def query_blocks(
+        self, columns: Sequence[str], rest: str, parameters: Mapping[str, Any] | None = None
+    ) -> list[NativeBlock]:
+        """Return the rows of a query as blocks that `insert_native` takes, compressed with `compress_blocks`.
+
+        Args:
+            columns: expressions of the columns.
+            rest: the query from its FROM on.
+            parameters: value by name.
+        """
+        # Random, so that no text that a visitor has sent can look like it.
+        end_column = f"end_{secrets.token_hex(12)}"
+        with errors_sorted(self.dsn):
+            answer = self._client.raw_query(
+                f"SELECT {', '.join(columns)}, toUInt8(0) AS {end_column} {rest}",
+                parameters=dict(parameters or {}),
+                fmt="Native",
+            )
+        try:
+            return split_blocks(answer, end_column)
+        except ValueError as error:
+            raise ClickHouseUnavailable(_BROKEN_OFF) from error
+
     def command(self, sql: str, settings: Mapping[str, Any] | None = None) -> None:
         """Run a statement that returns no rows."""
         with errors_sorted(self.dsn):
@@ -337,57 +365,5 @@ def _json_row(line: bytes) -> dict[str, Any]:
         row = None
     if not isinstance(row, dict):
         # An error in mid-answer comes as text, because the status has been sent.
-        raise ClickHouseUnavailable("ClickHouse broke off in the middle of its answer. Try again")
+        raise ClickHouseUnavailable(_BROKEN_OFF)
     return row
-
-
-@lru_cache(maxsize=64)
-def _wire_types(names: tuple[str, ...]) -> list[ClickHouseType]:
-    from clickhouse_connect.datatypes.registry import get_from_name
-
-    return [get_from_name(name) for name in names]
-
-
-def encode_native(
-    column_names: Sequence[str], column_types: Sequence[str], columns: Sequence[Sequence[Any]]
-) -> bytes:
-    """Return a batch as one block of ClickHouse's Native format, compressed as `insert_native` sends it.
-
-    Args:
-        column_names: name of each column.
-        column_types: its type on the wire.
-        columns: its values, all columns equally long.
-
-    Raises:
-        Exception: a value does not fit its type; the driver raises several kinds.
-    """
-    import lz4.frame
-    from clickhouse_connect.driver.common import write_leb128
-    from clickhouse_connect.driver.insert import InsertContext
-
-    types = _wire_types(tuple(column_types))
-    # Without data: the driver would import pandas to find out whether they are a data frame, half a second of
-    # work and 80 MB in every process that has it installed.
-    context = InsertContext("", list(column_names), types)
-    block = bytearray()
-    write_leb128(len(types), block)
-    write_leb128(len(columns[0]), block)
-    for name, type_, values in zip(column_names, types, columns, strict=True):
-        for text in (name, type_.insert_name):
-            encoded = text.encode()
-            write_leb128(len(encoded), block)
-            block += encoded
-        context.start_column(name)
-        type_.write_column(values, block, context)
-    return bytes(lz4.frame.compress(block))
-
-
-def load_driver() -> None:
-    """Import what an insert needs.
-
-    Raises:
-        ImportError: the driver is not installed.
-    """
-    import clickhouse_connect.driver.exceptions  # noqa: F401 - loaded for later
-
-    encode_native(["n"], ["UInt8"], [[0]])

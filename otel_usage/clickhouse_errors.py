@@ -53,7 +53,7 @@ def errors_sorted(dsn: Dsn, *, encoding: bool = False) -> Iterator[None]:
         with _driver_errors_turned_into_ours(dsn, encoding=encoding):
             yield
     except ClickHouseError as error:
-        error.dsn = dsn.masked
+        error.dsn = error.dsn or dsn.masked
         raise
 
 

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from otel_usage.attributes import MAX_TEXT
+from otel_usage.clickhouse import encode_native
 from otel_usage.importers.identity import id_of
 from otel_usage.model import Event
-from otel_usage.pipeline.rows import to_columns
+from otel_usage.pipeline.rows import COLUMNS, to_columns
+
+_NAMES = [column.name for column in COLUMNS]
+
+
+class Encoded(NamedTuple):
+    """Some events as an insert takes them."""
+
+    names: Sequence[str]
+    """Columns that they have; what the others would have is their default."""
+    block: bytes
 
 
 class Rows(Protocol):
@@ -19,7 +32,7 @@ class Rows(Protocol):
 
     @property
     def names(self) -> frozenset[str]:
-        """Names that the events have."""
+        """Names that the events have; empty when any are possible."""
 
     @property
     def ids(self) -> Sequence[bytes]:
@@ -29,8 +42,18 @@ class Rows(Protocol):
     def times(self) -> Sequence[int]:
         """One time for each: nanoseconds since the epoch, UTC."""
 
-    def columns(self, places: Sequence[int]) -> list[list[Any]]:
-        """Return the columns, in the order of `COLUMNS`, of the events at these places."""
+    def encoded(self, places: Sequence[int]) -> Encoded:
+        """Return the events at these places for an insert.
+
+        Raises:
+            ClickHouseError: they cannot be encoded.
+        """
+
+    def bodies(self, places: Sequence[int]) -> list[str]:
+        """Return what `rejected_events` keeps of each of them if ClickHouse does not take them.
+
+        Nothing at all where the events stay in the source: then the refusal is an error.
+        """
 
 
 class EventRows(NamedTuple):
@@ -45,6 +68,14 @@ class EventRows(NamedTuple):
     def columns(self, places: Sequence[int]) -> list[list[Any]]:
         """Return the columns of the events at these places."""
         return to_columns([self.events[place] for place in places])
+
+    def encoded(self, places: Sequence[int]) -> Encoded:
+        """Return the events at these places for an insert."""
+        return encode_columns(self.columns(places))
+
+    def bodies(self, places: Sequence[int]) -> list[str]:
+        """Return what `rejected_events` would keep of them."""
+        return column_bodies(self.columns(places))
 
 
 def rows_of(events: Sequence[Event], service: str) -> EventRows:
@@ -67,6 +98,37 @@ class SomeRows:
         self.times: Sequence[int] = [rows.times[place] for place in places]
         self._rows, self._places = rows, places
 
-    def columns(self, places: Sequence[int]) -> list[list[Any]]:
-        """Return the columns of the events at these places."""
-        return self._rows.columns([self._places[place] for place in places])
+    def encoded(self, places: Sequence[int]) -> Encoded:
+        """Return the events at these places for an insert."""
+        return self._rows.encoded([self._places[place] for place in places])
+
+    def bodies(self, places: Sequence[int]) -> list[str]:
+        """Return what `rejected_events` would keep of them."""
+        return self._rows.bodies([self._places[place] for place in places])
+
+
+def encode_columns(columns: list[list[Any]]) -> Encoded:
+    """Return columns in the order of `COLUMNS` for an insert."""
+    # Old data say little. What a column would have without a value need not be sent.
+    said = [
+        (column, values)
+        for column, values in zip(COLUMNS, columns, strict=True)
+        if column.type.startswith("Nullable") or any(values)
+    ]
+    names = [column.name for column, _ in said]
+    return Encoded(
+        names, encode_native(names, [column.type for column, _ in said], [values for _, values in said])
+    )
+
+
+def column_bodies(columns: list[list[Any]]) -> list[str]:
+    """Return what `rejected_events` keeps of each row of such columns."""
+    return [
+        kept_body({name: value for name, value in zip(_NAMES, row, strict=True) if value})
+        for row in zip(*columns, strict=True)
+    ]
+
+
+def kept_body(row: Mapping[str, object]) -> str:
+    """Return a row as `rejected_events` keeps it."""
+    return json.dumps({name: str(value)[:MAX_TEXT] for name, value in row.items()})

@@ -73,6 +73,23 @@ class Journal:
         """Note that a batch is stored, in the views too."""
         self._write(entry._replace(is_stored=True, at_ns=time.time_ns()))
 
+    def claim(self, name: str, attempt: int, owner: str) -> None:
+        """Note that somebody is at work, by the server's clock; an empty owner says that nobody is any more."""
+        at_ns = self._now_ns() if owner else 0
+        self._write(Entry(name, attempt, True, owner, (), 0, 0, at_ns))
+
+    def claims(self, name: str, seconds: float) -> list[Entry]:
+        """Return the claims of this name that are not older than this."""
+        since = self._now_ns() - int(seconds * 10**9)
+        return [
+            entry
+            for entry in self._read("batch = {batch:String}", {"batch": name})
+            if entry.service and entry.at_ns >= since
+        ]
+
+    def _now_ns(self) -> int:
+        return int(self._client.query("SELECT toUnixTimestamp64Nano(now64(9))").rows[0][0])
+
     def last_block(self) -> int:
         """Return the number of the last block that was inserted into `events`."""
         rows = self._client.query(
@@ -99,5 +116,5 @@ class Journal:
             list(_COLUMN_TYPES.values()),
             [[value] for value in entry],
             # Its own each time: what is noted twice is one row all the same.
-            token=f"{entry.token}-{entry.at_ns}",
+            token=f"{entry.token}-{time.time_ns()}",
         )

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from otel_usage import attributes as names
 from otel_usage.enrich import enrich
+from otel_usage.importers.event_rows import Encoded, column_bodies, encode_columns
 from otel_usage.importers.identity import ID_BYTES, TRACE_BYTES, build_event
 from otel_usage.model import Attributes, Event
 from otel_usage.pipeline.rows import COLUMNS, to_columns
@@ -168,3 +169,11 @@ class LogRows:
             [empty] * len(ids) if column is None else column
             for column, empty in zip(filled, base, strict=True)
         ]
+
+    def encoded(self, places: Sequence[int]) -> Encoded:
+        """Return the events at these places for an insert."""
+        return encode_columns(self.columns(places))
+
+    def bodies(self, places: Sequence[int]) -> list[str]:
+        """Return what `rejected_events` would keep of them."""
+        return column_bodies(self.columns(places))

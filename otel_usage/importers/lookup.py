@@ -13,7 +13,7 @@ _IDS_A_QUERY = 8000
 _HEX_DIGITS = 32
 
 _IN_PERIOD = (
-    "service_name = {service:String} AND event_name IN {names:Array(String)} "
+    "service_name = {service:String} AND (empty({names:Array(String)}) OR event_name IN {names:Array(String)}) "
     "AND timestamp >= fromUnixTimestamp64Nano({first:Int64}, 'UTC') "
     "AND timestamp <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')"
 )

@@ -13,10 +13,9 @@ from zoneinfo import ZoneInfo
 from otel_usage import attributes as names
 from otel_usage.errors import SettingError
 from otel_usage.importers.chunk import Chunk, Refusal
-from otel_usage.importers.event_rows import rows_of
+from otel_usage.importers.event_rows import kept_body, rows_of
 from otel_usage.importers.logged_request import EARLIEST_NS, LATEST_NS
 from otel_usage.importers.old_database import key_of
-from otel_usage.importers.store import kept_body
 from otel_usage.instrumentation.redaction import bounded
 from otel_usage.model import Event
 from otel_usage.settings import Settings

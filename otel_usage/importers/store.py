@@ -15,35 +15,29 @@ Four things make that sure, whatever was killed when:
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
-from otel_usage.attributes import MAX_TEXT
-from otel_usage.clickhouse import ClickHouse, encode_native
+from otel_usage.clickhouse import ClickHouse
 from otel_usage.clickhouse_errors import errors_sorted
 from otel_usage.errors import ClickHouseError, ClickHouseUnavailable, OtelUsageError, SchemaError
 from otel_usage.importers.chunk import Refusal
 from otel_usage.importers.event_rows import Rows
 from otel_usage.importers.journal import Entry, Journal
 from otel_usage.importers.lookup import ids_present
-from otel_usage.pipeline.rows import COLUMNS
+from otel_usage.importers.patience import PATIENCE_SECONDS, until_taken
 from otel_usage.schema import pending
 from otel_usage.schema.rebuild import rebuild_day
 
 _Result = TypeVar("_Result")
 
-_NAMES = [column.name for column in COLUMNS]
 _DAY_NS = 86_400 * 10**9
 _EPOCH = date(1970, 1, 1)
 _SURELY_REMEMBERED = 5000
 """Blocks after which a token need not be known any more: half the window."""
-_PATIENCE_SECONDS = 60.0
-"""How long a statement is tried again when ClickHouse does not take it."""
-_FIRST_RETRY_SECONDS, _LAST_RETRY_SECONDS = 0.5, 5.0
 _DEAD_AFTER_SECONDS = 600.0
 """Age of an entry without an end after which its import is not waiting for ClickHouse any more."""
 
@@ -64,6 +58,8 @@ class EventStore:
     Args:
         client: a connection to a migrated database.
         apart_ns: how far from its time an event may be stored already, where the time is no part of what it is.
+        kind: begins the names of batches of which no other process can be sending any; settling mends what earlier
+            ones have left behind. Empty where others may be under way.
         patience_seconds: how long a statement is tried again when ClickHouse does not take it.
 
     Raises:
@@ -71,12 +67,18 @@ class EventStore:
     """
 
     def __init__(
-        self, client: ClickHouse, *, apart_ns: int = 0, patience_seconds: float = _PATIENCE_SECONDS
+        self,
+        client: ClickHouse,
+        *,
+        apart_ns: int = 0,
+        kind: str = "",
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         if pending(client):
             raise SchemaError(f"The schema of '{client.dsn.database}' is old. Run: otel-usage migrate")
         self._client = client
         self._apart_ns = apart_ns
+        self._kind = kind
         self._patience_seconds = patience_seconds
         self._journal = Journal(client)
         self._unfinished = self._journal.unfinished()
@@ -85,9 +87,9 @@ class EventStore:
 
     def count_missing(self, rows: Rows) -> int:
         """Return how many of the events are not stored; changes nothing."""
-        return len(self._missing(rows))
+        return len(self.missing(rows))
 
-    def _missing(self, rows: Rows) -> Sequence[int]:
+    def missing(self, rows: Rows) -> Sequence[int]:
         """Return the places of the events that are not stored."""
         if not rows.ids:
             return ()
@@ -104,7 +106,7 @@ class EventStore:
         Raises:
             OtelUsageError: ClickHouse did not take them for a minute; running the import again goes on.
         """
-        missing = set(self._missing(rows))
+        missing = set(self.missing(rows))
         outcome = Outcome(0)
         for places in _by_month(rows.times):
             wanted = (
@@ -117,36 +119,34 @@ class EventStore:
                     outcome.rejected + of_batch.rejected,
                     outcome.reason or of_batch.reason,
                 )
-            elif entry := self._unfinished.pop(_batch_name(rows, places), None):
+            elif entry := self._unfinished.pop(self._batch_name(rows, places), None):
                 self._repair(entry, rows, places)
         return outcome
 
     def _send(self, rows: Rows, places: Sequence[int]) -> Outcome:
-        name, days = _batch_name(rows, places), _days(rows, places)
+        name, days = self._batch_name(rows, places), _days(rows, places)
         self._unfinished.pop(name, None)
         entry = self._until_taken(lambda: self._journal.begin(name, rows.service, days, len(places)))
-        columns = rows.columns(places)
         try:
-            self._insert(columns, entry.token)
+            self._insert(rows, places, entry.token)
         except ClickHouseError as error:
+            bodies = [] if isinstance(error, ClickHouseUnavailable) else rows.bodies(places)
+            if not bodies:
+                raise
             # Its text may quote what a client of the app has sent.
             reason = f"ClickHouse error {error.code}"
-            self._keep_rejected([rows.ids[place].hex() for place in places], columns, reason)
+            ids = [rows.ids[place].hex() for place in places]
+            self.set_aside(
+                [Refusal(reason, "", event_id, body) for event_id, body in zip(ids, bodies, strict=True)]
+            )
             self._until_taken(lambda: self._journal.end(entry))
             return Outcome(0, len(places), reason)
         self._until_taken(lambda: self._journal.end(entry))
         return Outcome(len(places))
 
-    def _insert(self, columns: list[list[Any]], token: str) -> None:
-        # Old data say little. What a column would have without a value need not be sent.
-        said = [
-            (column, values)
-            for column, values in zip(COLUMNS, columns, strict=True)
-            if column.type.startswith("Nullable") or any(values)
-        ]
-        names = [column.name for column, _ in said]
+    def _insert(self, rows: Rows, places: Sequence[int], token: str) -> None:
         with errors_sorted(self._client.dsn, encoding=True):
-            block = encode_native(names, [column.type for column, _ in said], [values for _, values in said])
+            names, block = rows.encoded(places)
         self._until_taken(lambda: self._client.insert_native("events", names, block, token=token))
 
     def _repair(self, entry: Entry, rows: Rows, places: Sequence[int]) -> None:
@@ -155,17 +155,8 @@ class EventStore:
         if not 0 <= blocks < _SURELY_REMEMBERED:
             self._behind.append(entry)
             return
-        self._insert(rows.columns(places), entry.token)
+        self._insert(rows, places, entry.token)
         self._until_taken(lambda: self._journal.end(entry))
-
-    def _keep_rejected(self, ids: Sequence[str], columns: list[list[Any]], reason: str) -> None:
-        bodies = [
-            kept_body({name: value for name, value in zip(_NAMES, row, strict=True) if value})
-            for row in zip(*columns, strict=True)
-        ]
-        self.set_aside(
-            [Refusal(reason, "", event_id, body) for event_id, body in zip(ids, bodies, strict=True)]
-        )
 
     def set_aside(self, refused: Sequence[Refusal]) -> None:
         """Keep the rows that are no events in `rejected_events`, each once."""
@@ -207,7 +198,8 @@ class EventStore:
         now_ns = time.time_ns()
         notes = []
         for entry in self._unfinished.values():
-            if now_ns - entry.at_ns > _DEAD_AFTER_SECONDS * 10**9:
+            is_dead = bool(self._kind) and entry.batch.startswith(self._kind)
+            if is_dead or now_ns - entry.at_ns > _DEAD_AFTER_SECONDS * 10**9:
                 self._behind.append(entry)
             else:
                 notes.append(
@@ -226,26 +218,12 @@ class EventStore:
             self._journal.end(entry)
         return notes
 
+    def _batch_name(self, rows: Rows, places: Sequence[int]) -> str:
+        return self._kind + hashlib.sha256(b"".join(rows.ids[place] for place in places)).hexdigest()
+
     def _until_taken(self, ask: Callable[[], _Result]) -> _Result:
         """Return the answer of a statement that may be repeated, tried again for a while when it is not taken."""
-        give_up = time.monotonic() + self._patience_seconds
-        delay = _FIRST_RETRY_SECONDS
-        while True:
-            try:
-                return ask()
-            except ClickHouseUnavailable as error:
-                if time.monotonic() + delay > give_up:
-                    raise OtelUsageError(
-                        f"ClickHouse did not take a batch for {self._patience_seconds:.0f} seconds: {error}. What was "
-                        "stored stays; run the same command again, and it goes on from there"
-                    ) from error
-            time.sleep(delay)
-            delay = min(delay * 2, _LAST_RETRY_SECONDS)
-
-
-def kept_body(row: Mapping[str, object]) -> str:
-    """Return a row as `rejected_events` keeps it."""
-    return json.dumps({name: str(value)[:MAX_TEXT] for name, value in row.items()})
+        return until_taken(ask, seconds=self._patience_seconds)
 
 
 def _by_month(times: Sequence[int]) -> list[Sequence[int]]:
@@ -266,7 +244,3 @@ def _days(rows: Rows, places: Sequence[int]) -> list[date]:
 
 def _date_of(day: int) -> date:
     return _EPOCH + timedelta(days=day)
-
-
-def _batch_name(rows: Rows, places: Sequence[int]) -> str:
-    return hashlib.sha256(b"".join(rows.ids[place] for place in places)).hexdigest()

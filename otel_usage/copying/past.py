@@ -1,0 +1,97 @@
+"""Copies the days of which events are gone: their states as they are, and the events that are left beside the views."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable
+from datetime import date
+
+from otel_usage.copying.census import Inventory, Unit
+from otel_usage.copying.pages import Page, SourceEvents
+from otel_usage.copying.plan import Plan, by_month, stretches
+from otel_usage.copying.sides import Sides
+from otel_usage.copying.states import StateCopier
+from otel_usage.importers.patience import until_taken
+from otel_usage.importers.store import EventStore
+from otel_usage.schema.states import StateTable
+
+_BESIDE = "copied_events"
+_COPY = {"insert_deduplicate": 0}
+
+
+class Past:
+    """Copies what `Plan.by_states` names."""
+
+    def __init__(
+        self,
+        sides: Sides,
+        tables: Collection[StateTable],
+        source_events: SourceEvents,
+        store: EventStore,
+        *,
+        is_dry_run: bool,
+    ) -> None:
+        self._sides, self._tables = sides, tables
+        self._source_events, self._store = source_events, store
+        self._states = StateCopier(sides, is_dry_run=is_dry_run)
+        self._is_dry_run = is_dry_run
+        self.events = 0
+        """Newly stored."""
+        self.keys: Counter[str] = Counter()
+        """The same of each state table."""
+        self.refused: set[Unit] = set()
+        """The target has other states of them."""
+        self._refused_tables: defaultdict[tuple[str, str], list[date]] = defaultdict(list)
+
+    def copy(self, plan: Plan, source: Inventory, on_progress: Callable[[str], None]) -> None:
+        """Copy all of it; a unit that is refused keeps what the target has."""
+        for number, unit in enumerate(sorted(plan.by_states)):
+            on_progress(f"{number:,} of {len(plan.by_states):,} days of summaries")
+            for table in self._tables:
+                self._copy_states(table, unit, plan, source)
+        units = {unit for unit in plan.by_states if plan.takes_events(unit)} - self.refused
+        for of_month in by_month(units):
+            self._copy_events(of_month, source)
+
+    def _copy_states(self, table: StateTable, unit: Unit, plan: Plan, source: Inventory) -> None:
+        count = source.states[table.name].get(unit)
+        if count is None or not plan.takes_states(table.name, unit):
+            return
+        copied = self._states.copy(table, unit, count)
+        self.keys[table.name] += copied.keys
+        if copied.is_refused:
+            self.refused.add(unit)
+            self._refused_tables[table.name, unit[1]].append(unit[0])
+
+    def _copy_events(self, units: Collection[Unit], source: Inventory) -> None:
+        """Store the events that are left of some units of one month in one step, past the views that count them."""
+        target = self._sides.target
+        missing = 0
+        for stretch in stretches(units, source):
+            for page in self._source_events.pages(stretch, with_rows=False):
+                places = self._store.missing(page)
+                if places and not self._is_dry_run:
+                    if not missing:
+                        target.command(f"DROP TABLE IF EXISTS {_BESIDE} SYNC")
+                        target.command(f"CREATE TABLE {_BESIDE} AS events")
+                    self._put_beside(page, places)
+                missing += len(places)
+        self.events += missing
+        if missing and not self._is_dry_run:
+            day = min(day for day, _ in units)
+            target.command(f"ALTER TABLE events ATTACH PARTITION ID '{day:%Y%m}' FROM {_BESIDE}")
+            target.command(f"DROP TABLE {_BESIDE} SYNC")
+
+    def _put_beside(self, page: Page, places: Iterable[int]) -> None:
+        places = list(places)
+        names, block = page.encoded(places)
+        token = f"copy-{page.ids[places[0]].hex()}"
+        until_taken(lambda: self._sides.target.insert_native(_BESIDE, names, block, token=token))
+
+    def refused_lines(self) -> list[str]:
+        """Return what to tell of the units that were refused."""
+        return [
+            f"{table}: the states of {len(days)} days of {service!r}, {min(days)} to {max(days)}, were not copied: the "
+            "target has others of these days, and of events that are gone nobody can tell whether both count the same"
+            for (table, service), days in sorted(self._refused_tables.items())
+        ]

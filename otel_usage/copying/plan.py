@@ -1,0 +1,107 @@
+"""Which days of which services are copied how: as events, of which the target makes the states, or with their states."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from datetime import date
+from typing import NamedTuple
+
+from otel_usage.copying.census import Inventory, Unit, count_given
+from otel_usage.copying.pages import Stretch
+from otel_usage.copying.sides import Sides
+from otel_usage.schema.retention import SUMMARIES, expired_since
+from otel_usage.schema.states import StateTable
+
+
+class Plan(NamedTuple):
+    """What is to be done. What is in none of the sets is there already."""
+
+    by_events: set[Unit]
+    """All the events are there: the views of the target make the states of them."""
+    by_states: set[Unit]
+    """Events are gone: the states are copied as they are, and the events that are left pass by the views."""
+    expired: date | None
+    """The last day of which the target deletes the events by age."""
+    expired_summaries: date | None
+
+    def takes_events(self, unit: Unit) -> bool:
+        """Return whether the target keeps events of that day."""
+        return self.expired is None or unit[0] > self.expired
+
+    def takes_states(self, table: str, unit: Unit) -> bool:
+        """Return whether the target keeps states of that day."""
+        is_too_old = self.expired_summaries is not None and unit[0] <= self.expired_summaries
+        return not (table == SUMMARIES.table and is_too_old)
+
+
+def make_plan(sides: Sides, tables: Collection[StateTable], source: Inventory, target: Inventory) -> Plan:
+    """Compare what both sides hold, and find the days of the source of which events are gone."""
+    expired_in_source = expired_since(sides.source)
+    expired = expired_since(sides.target)
+    units = set(source.events).union(*source.states.values())
+    differing = {
+        unit
+        for unit in units
+        if source.events.get(unit) != target.events.get(unit)
+        or any(counts.get(unit) != target.states[table].get(unit) for table, counts in source.states.items())
+    }
+    by_age = {
+        unit
+        for unit in differing
+        if any(last is not None and unit[0] <= last for last in (expired_in_source, expired))
+        or unit not in source.events
+    }
+    by_states = by_age | _partly_gone(sides, tables, source, target, differing - by_age)
+    return Plan(differing - by_states, by_states, expired, expired_since(sides.target, SUMMARIES.table))
+
+
+def _partly_gone(
+    sides: Sides, tables: Collection[StateTable], source: Inventory, target: Inventory, units: set[Unit]
+) -> set[Unit]:
+    """Return the units that have more in a state table than all their events give."""
+    gone: set[Unit] = set()
+    for of_month in by_month(units):
+        for table in tables:
+            counts = source.states[table.name]
+            asked = {
+                unit
+                for unit in of_month
+                if unit in counts and counts[unit] != target.states[table.name].get(unit) and unit not in gone
+            }
+            if not asked:
+                continue
+            given = count_given(sides.source, table, {unit[0] for unit in asked})
+            gone |= {unit for unit in asked if counts[unit].exceeds(given.get(unit))}
+    return gone
+
+
+def by_month(units: Iterable[Unit]) -> list[list[Unit]]:
+    """Return the units of each month."""
+    months: defaultdict[tuple[int, int], list[Unit]] = defaultdict(list)
+    for unit in sorted(units):
+        months[unit[0].year, unit[0].month].append(unit)
+    return list(months.values())
+
+
+def stretches(units: Collection[Unit], inventory: Inventory) -> Iterator[Stretch]:
+    """Yield the days of units that have events: those of a service and month in one, where no other day is between."""
+    by_service: defaultdict[str, set[date]] = defaultdict(set)
+    for day, service in inventory.events:
+        by_service[service].add(day)
+    for service, days in sorted(by_service.items()):
+        wanted: list[date] = []
+        for day in sorted(days):
+            is_wanted = (day, service) in units
+            if wanted and (not is_wanted or (day.year, day.month) != (wanted[0].year, wanted[0].month)):
+                yield _stretch(service, wanted, inventory)
+                wanted = []
+            if is_wanted:
+                wanted.append(day)
+        if wanted:
+            yield _stretch(service, wanted, inventory)
+
+
+def _stretch(service: str, days: list[date], inventory: Inventory) -> Stretch:
+    events = sum(inventory.events[day, service].events for day in days)
+    return Stretch(service, days[0], days[-1], events)

@@ -1,0 +1,84 @@
+"""The two databases of a copy: both of this version's schema, and not one and the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import NamedTuple
+
+from otel_usage.clickhouse import ClickHouse, connect
+from otel_usage.cures import migrate_command
+from otel_usage.dsn import Dsn, parse_dsn
+from otel_usage.errors import SchemaError, SettingError
+from otel_usage.schema import pending
+
+_LONG_SECONDS = 600
+"""How long ClickHouse may take for one statement."""
+
+
+class Sides(NamedTuple):
+    """Connections to both."""
+
+    source: ClickHouse
+    """Only read."""
+    target: ClickHouse
+
+
+@contextmanager
+def open_sides(source_dsn: str, target_dsn: str) -> Iterator[Sides]:
+    """Connect to both, and close them in the end.
+
+    Raises:
+        SettingError: a DSN cannot be used, or both are the same database.
+        ClickHouseError: one of them does not answer.
+        SchemaError: one of them lacks migrations, or has some that this version does not know.
+    """
+    source, target = _parse("--from", source_dsn), _parse("--to", target_dsn)
+    if _place(source) == _place(target):
+        raise _same(source)
+    if source.scheme == target.scheme == "chdb" and source.path != target.path:
+        raise SettingError(
+            "Both DSNs are chdb://, and a process can open one data directory. Run `otel-usage serve` on one of them"
+        )
+    with (
+        closing(connect(source_dsn, receive_timeout_seconds=_LONG_SECONDS)) as read,
+        closing(connect(target_dsn, receive_timeout_seconds=_LONG_SECONDS)) as written,
+    ):
+        if _database_uuid(read) == _database_uuid(written):
+            raise _same(source)
+        _check_schema("source", read)
+        _check_schema("target", written)
+        yield Sides(read, written)
+
+
+def _parse(option: str, dsn: str) -> Dsn:
+    try:
+        return parse_dsn(dsn)
+    except SettingError as error:
+        raise SettingError(f"{option}: {error}") from None
+
+
+def _place(dsn: Dsn) -> tuple[object, ...]:
+    return (dsn.scheme == "chdb", dsn.host, dsn.port, dsn.path, dsn.database)
+
+
+def _same(dsn: Dsn) -> SettingError:
+    return SettingError(f"--from and --to are the same database, {dsn!r}. Name another one")
+
+
+def _database_uuid(client: ClickHouse) -> object:
+    # The same under each name and port of a server.
+    rows = client.query("SELECT uuid FROM system.databases WHERE name = currentDatabase()").rows
+    return rows[0][0] if rows else client
+
+
+def _check_schema(side: str, client: ClickHouse) -> None:
+    try:
+        missing = pending(client)
+    except SchemaError as error:
+        raise SchemaError(f"The {side}: {error}") from None
+    if missing:
+        raise SchemaError(
+            f"The schema of the {side}, {client.dsn!r}, is old or missing: it lacks {missing[0]}. "
+            f"Run: {migrate_command(client.dsn.masked)}"
+        )

@@ -1,0 +1,78 @@
+"""Copies the states of days whose events are gone: what is left of them are the states themselves."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+from otel_usage.clickhouse import compress_blocks
+from otel_usage.copying.census import StateCount, Unit, count_bucket
+from otel_usage.copying.sides import Sides
+from otel_usage.importers.patience import until_taken
+from otel_usage.schema.states import StateTable
+
+_KEYS_A_BATCH = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What became of the states of a unit."""
+
+    keys: int = 0
+    """Newly stored."""
+    is_refused: bool = False
+    """The target has other states of that day and service, of which it cannot be told what they count."""
+
+
+class StateCopier:
+    """Copies states as they are, each key once."""
+
+    def __init__(self, sides: Sides, *, is_dry_run: bool = False) -> None:
+        self._sides = sides
+        self._is_dry_run = is_dry_run
+        # New in each run: between two runs somebody may have deleted what the first one stored.
+        self._token = f"copy-{secrets.token_hex(16)}"
+        self._batches = 0
+
+    def copy(self, table: StateTable, unit: Unit, wanted: StateCount) -> Copied:
+        """Copy the states of one day and service of a table, as far as the target has none of them.
+
+        They go in batches of keys, each of which is there as a whole or not at all, so that a run after one that was
+        killed goes on. The batches are the same as long as the source has as many keys.
+
+        Raises:
+            OtelUsageError: ClickHouse did not take them for a minute.
+        """
+        # A power of two, so that more batches than the last time are parts of its ones.
+        batches = 1 << (max(wanted.keys - 1, 0) // _KEYS_A_BATCH).bit_length()
+        copied = 0
+        for number in range(batches):
+            where = _where(table, unit, batches, number)
+            source, target = (count_bucket(client, table, where, unit) for client in self._sides)
+            if source is None or source == target:
+                continue
+            if target is not None:
+                return Copied(copied, is_refused=True)
+            if not self._is_dry_run:
+                self._send(table, unit, where)
+            copied += source.keys
+        return Copied(copied)
+
+    def _send(self, table: StateTable, unit: Unit, where: str) -> None:
+        columns = table.column_names
+        blocks = until_taken(
+            lambda: self._sides.source.query_blocks(
+                columns, f"FROM {table.name} AS state WHERE {where}", {"service": unit[1]}
+            ),
+            what="The source did not answer",
+        )
+        self._batches += 1
+        token = f"{self._token}-{self._batches}"
+        block = compress_blocks(blocks)
+        until_taken(lambda: self._sides.target.insert_native(table.name, columns, block, token=token))
+
+
+def _where(table: StateTable, unit: Unit, batches: int, number: int) -> str:
+    of_unit = f"state.day = toDate('{unit[0]}') AND state.service_name = {{service:String}}"
+    keys = ", ".join(f"state.{key}" for key in table.keys)
+    return of_unit if batches == 1 else f"{of_unit} AND cityHash64({keys}) % {batches} = {number}"
