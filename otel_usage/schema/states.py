@@ -36,9 +36,14 @@ class StateTable:
     _query: tuple[str, str]
 
     @property
+    def column_names(self) -> tuple[str, ...]:
+        """All columns."""
+        return (*self.keys, *self.merges)
+
+    @property
     def columns(self) -> str:
         """All columns, for an INSERT."""
-        return ", ".join((*self.keys, *self.merges))
+        return ", ".join(self.column_names)
 
     @property
     def key(self) -> str:
