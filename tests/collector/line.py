@@ -24,13 +24,15 @@ class Line:
         target = (parts.hostname or "", parts.port or 0)
         self.lost_answers = threading.Semaphore(0)
         """Released for each answer that was lost: what was asked for has been done by then."""
+        self.marked_requests = 0
+        """How many marked requests went through."""
         self._loses_answers = threading.Event()
         line = self
 
         class Handler(BaseRequestHandler):
             def handle(self) -> None:
                 with socket.create_connection(target) as server:
-                    last = _LastRequest(marker)
+                    last = _LastRequest(line, marker)
                     forward = threading.Thread(target=_pump, args=(self.request, server, last), daemon=True)
                     forward.start()
                     line._return_answers(server, self.request, last)
@@ -81,13 +83,15 @@ class Line:
 class _LastRequest:
     """Whether the last request on a connection has the marker."""
 
-    def __init__(self, marker: bytes) -> None:
+    def __init__(self, line: Line, marker: bytes) -> None:
+        self._line = line
         self._marker = marker
         self.is_marked = False
 
     def see(self, chunk: bytes) -> None:
         if chunk.startswith((b"POST ", b"GET ")):
             self.is_marked = self._marker in chunk.split(b"\r\n", 1)[0]
+            self._line.marked_requests += self.is_marked
 
 
 def _pump(source: socket.socket, sink: socket.socket, last: _LastRequest) -> None:
