@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,11 @@ from otel_usage.environment import unknown_settings, unusable_settings
 from otel_usage.reports.funnels import load_funnels
 from otel_usage.settings import Settings
 from tests.accounts import USERS_FILE, read_accounts
-from tests.docs_tables import ROOT
+from tests.docs_tables import DOCS, ROOT
 
 COMPOSE_FILE = ROOT / "docker-compose.yml"
 ENV_EXAMPLE = ROOT / ".env.example"
+PAGE = DOCS / "compose.md"
 GRAFANA = ROOT / "collector_config" / "grafana"
 
 PUBLISHED = {
@@ -332,3 +335,45 @@ def test_grafana_installs_the_plugin_of_the_data_source_and_lets_nobody_in(compo
 
     assert environ["GF_PLUGINS_PREINSTALL_SYNC"] == PLUGIN
     assert environ["GF_AUTH_ANONYMOUS_ENABLED"] == environ["GF_USERS_ALLOW_SIGN_UP"] == "false"
+
+
+def compose_commands() -> list[list[str]]:
+    lines = re.findall(r"^\$ docker compose (.+)$", PAGE.read_text("utf-8"), re.MULTILINE)
+    return [shlex.split(line) for line in lines]
+
+
+@pytest.mark.parametrize("command", compose_commands(), ids=" ".join)
+def test_a_command_of_the_page_names_services_of_the_file(
+    compose: dict[str, Any], command: list[str]
+) -> None:
+    name, *arguments = command
+
+    assert name in ("up", "down", "run")
+    if name == "run":
+        words = [word for word in arguments if not word.startswith("--")]
+        assert words[:2] == ["migrate", "otel-usage"]
+        assert "otel-usage" in services(compose)["migrate"]["command"]
+
+
+def test_the_page_makes_the_environment_as_the_example_says() -> None:
+    command = re.search(r"^# +(python3 -c .*)$", ENV_EXAMPLE.read_text("utf-8"), re.MULTILINE)
+
+    assert command is not None
+    assert f"\n$ {command[1]}\n" in PAGE.read_text("utf-8")
+
+
+def test_the_page_lists_every_published_port_and_every_account(project: dict[str, Any]) -> None:
+    page = PAGE.read_text("utf-8")
+    ports = {port["published"] for service in services(project).values() for port in service.get("ports", [])}
+
+    assert {port for port in ports if f"localhost:{port}" not in page} == set()
+    assert {
+        name for name in read_accounts(USERS_FILE.read_text("utf-8")) if f"| `{name}` |" not in page
+    } == set()
+
+
+def test_the_image_of_the_shops_needs_no_embedded_engine() -> None:
+    without = "import sys; sys.modules.update(dict.fromkeys(['chdb', 'starlette', 'uvicorn'])); "
+    migrate = "from otel_usage.cli import main; sys.argv = ['otel-usage', 'migrate', '--help']; main()"
+
+    subprocess.run([sys.executable, "-c", without + migrate], check=True, capture_output=True)
