@@ -180,4 +180,8 @@ def _row(span: Any, scope: Any, resource: dict[str, str], dialect: Dialect) -> d
 
 
 def _texts(pairs: Iterable[Any], dialect: Dialect) -> dict[str, str]:
-    return {pair.key: dialect.to_text(pair.value) for pair in pairs}
+    # The Collector sorts them by key, with each other exporter their order is anybody's.
+    return {
+        pair.key: dialect.to_text(pair.value)
+        for pair in sorted(pairs, key=lambda pair: str(pair.key).encode())
+    }

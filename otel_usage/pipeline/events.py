@@ -16,7 +16,7 @@ from otel_usage.enrich import enrich
 from otel_usage.enrich.geo import GeoReader
 from otel_usage.enrich.stages import StageMatcher
 from otel_usage.enrich.user_agent import describe_user_agent
-from otel_usage.model import NO_SPAN, AttributeValue, Event
+from otel_usage.model import NO_SPAN, Attributes, AttributeValue, Event
 from otel_usage.pipeline.companion import NO_COMPANION, Companion
 from otel_usage.pipeline.rejection import reason_to_reject
 from otel_usage.pipeline.rows import to_integer, to_text
@@ -103,14 +103,15 @@ def to_span(event: Event) -> ReadableSpan:
 
     Attributes are written so that whoever keeps nothing but their texts, as the Collector's ClickHouse exporter does,
     stores the same row as the exporter to ClickHouse: lists and fractions are the texts of their columns, and a
-    malformed event carries its reason. Texts are cut to `MAX_TEXT`.
+    malformed event carries its reason. Texts are cut to `MAX_TEXT`; of properties and of view arguments, the first
+    `MAX_PROPERTIES` are kept.
     """
     trace_id = int.from_bytes(event.trace_id, "big")
 
     def context(span_id: bytes) -> SpanContext:
         return SpanContext(trace_id, int.from_bytes(span_id, "big"), False, TraceFlags(TraceFlags.SAMPLED))
 
-    attributes = {key: _plain(key, value) for key, value in event.attributes.items()}
+    attributes = {key: _plain(key, value) for key, value in _without_surplus(event.attributes).items()}
     if reason := reason_to_reject(event):
         attributes[names.REJECTED_REASON] = reason
     attributes[names.EVENT_ID] = event.id
@@ -125,6 +126,21 @@ def to_span(event: Event) -> ReadableSpan:
         end_time=event.timestamp_ns + event.duration_ns,
         instrumentation_scope=InstrumentationScope(SCOPE_NAME),
     )
+
+
+def _without_surplus(attributes: Attributes) -> Attributes:
+    """Return the attributes without those that the columns do not keep, which go by the order they were set in.
+
+    The Collector's ClickHouse exporter sorts them, and others would be the first ones then.
+    """
+    if len(attributes) <= names.MAX_PROPERTIES:  # nearly always
+        return attributes
+    surplus = {
+        key
+        for prefix in (names.PROPERTY_PREFIX, names.VIEW_ARGUMENT_PREFIX)
+        for key in [key for key in attributes if key.startswith(prefix)][names.MAX_PROPERTIES :]
+    }
+    return {key: value for key, value in attributes.items() if key not in surplus}
 
 
 def _plain(key: str, value: AttributeValue) -> str | bool | int:

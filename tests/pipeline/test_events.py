@@ -7,6 +7,7 @@ from otel_usage import attributes as names
 from otel_usage.model import NO_SPAN
 from otel_usage.pipeline.events import EventMaker, is_usage_span, to_event, to_span
 from otel_usage.reports.funnels import Funnel, Stage
+from tests.builders import build_event
 from tests.pipeline.spans import build_span
 
 
@@ -52,6 +53,15 @@ def test_an_event_as_a_span_carries_its_id_and_all_that_it_had() -> None:
     assert (sent.start_time, sent.end_time) == (span.start_time, span.end_time)
     assert sent.resource.attributes["service.name"] == "shop"
     assert to_event(sent)._replace(attributes={}) == event._replace(attributes={})
+
+
+def test_an_event_as_a_span_has_no_more_properties_than_its_row() -> None:
+    properties = {f"{names.PROPERTY_PREFIX}{number}": "x" for number in reversed(range(40))}
+    arguments = {f"{names.VIEW_ARGUMENT_PREFIX}{number}": "x" for number in reversed(range(40))}
+
+    sent = to_span(build_event()._replace(attributes={**properties, names.PATH: "/", **arguments})).attributes
+
+    assert list(sent or {}) == [*[*properties][:32], names.PATH, *[*arguments][:32], names.EVENT_ID]
 
 
 def test_an_event_of_the_app_is_an_internal_span() -> None:
