@@ -5,7 +5,7 @@
 -- Columns     client_address: its hash where only that is kept, '' when unknown; refused: status 401, 403 and 429;
 --             not_found: status 404; errors: status 500 and above; paths, user_agents: distinct, about 0.9 % error;
 --             busiest_minute: most requests within a minute of the clock
--- Order       refused and not found together descending, then busiest minute
+-- Order       refused and not found together descending, then busiest minute descending, then address and hash
 SELECT
     if(address = toIPv6('::'), hash, replaceRegexpOne(toString(address), '^::ffff:', '')) AS client_address,
     max(country_of_minute)                   AS country,
@@ -41,5 +41,5 @@ FROM
     GROUP BY address, hash, minute
 )
 GROUP BY address, hash
-ORDER BY refused + not_found DESC, busiest_minute DESC, client_address
+ORDER BY refused + not_found DESC, busiest_minute DESC, client_address, hash
 LIMIT {limit:UInt32}
