@@ -1,0 +1,172 @@
+"""Panels show the numbers of the traffic that was sent: those counted in Python, and those of `otel-usage report`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from otel_usage.cli import cli
+from otel_usage.clickhouse import ClickHouse
+from tests.grafana.choices import first_choices
+from tests.grafana.dashboards import Dashboard, Panel, Query, read_dashboards
+from tests.grafana.macros import TimeRange, expand
+from tests.grafana.traffic import FIRST_DAY, FUNNEL, HOSTILE_SERVICE, TODAY, Hit, make_hits, visits_begun
+from tests.serving import ServeProcess
+
+TWO_DAYS = TimeRange(FIRST_DAY, TODAY, timedelta(hours=1))
+DASHBOARDS = {dashboard.uid: dashboard for dashboard in read_dashboards()}
+HITS = make_hits()
+
+Row = dict[str, Any]
+Wanted = dict[str, str]
+
+SOME = {"service": "shop", "bots": "without"}
+HOSTILE = {"service": HOSTILE_SERVICE, "bots": "with"}
+EVERYTHING = {"service": "", "bots": "with"}
+CHOICES = [
+    pytest.param(EVERYTHING, id="all"),
+    pytest.param(SOME, id="shop"),
+    pytest.param(HOSTILE, id="hostile"),
+]
+each_choice = pytest.mark.parametrize("wanted", CHOICES)
+
+
+def chosen(wanted: Wanted) -> list[Hit]:
+    """Return the hits that a choice of service and robots leaves."""
+    return [
+        hit
+        for hit in HITS
+        if wanted["service"] in ("", hit.visit.service)
+        and not (wanted["bots"] == "without" and hit.visit.is_bot)
+    ]
+
+
+def ask(client: ClickHouse, dashboard: Dashboard, query: Query, wanted: Wanted) -> list[Row]:
+    """Return the rows that a panel would get."""
+    known = {name: value for name, value in wanted.items() if name in dashboard.variables}
+    choices = first_choices(dashboard, client, TWO_DAYS, **known)
+    result = client.query(expand(query.sql, choices, TWO_DAYS))
+    return [dict(zip(result.columns, row, strict=True)) for row in result.rows]
+
+
+def panel_named(uid: str, title: str, kind: str = "") -> Panel:
+    """Return the one panel with a title, of a kind if two have the title."""
+    (found,) = (
+        panel
+        for panel in DASHBOARDS[uid].panels
+        if panel.title == title and panel.type == (kind or panel.type) != "row"
+    )
+    return found
+
+
+def rows_of(client: ClickHouse, uid: str, title: str, wanted: Wanted, kind: str = "") -> list[Row]:
+    (query,) = panel_named(uid, title, kind).queries
+    return ask(client, DASHBOARDS[uid], query, wanted)
+
+
+def number_of(client: ClickHouse, uid: str, title: str, wanted: Wanted) -> Any:
+    """Return what a panel with one number shows."""
+    (row,) = rows_of(client, uid, title, wanted, "stat")
+    (value,) = row.values()
+    return value
+
+
+@each_choice
+def test_the_numbers_of_live_traffic_are_those_that_were_sent(filled: ClickHouse, wanted: Wanted) -> None:
+    hits = chosen(wanted)
+    failed = sum(hit.status >= 500 for hit in hits)
+    expected = {
+        "Requests": len(hits),
+        "Visits begun": visits_begun(hits),
+        "Server errors": failed,
+        "Share of server errors": failed / len(hits),
+        "Client errors": sum(400 <= hit.status < 500 for hit in hits),
+        "Bytes sent": sum(hit.size for hit in hits),
+    }
+
+    assert {title: number_of(filled, "otel-usage-live", title, wanted) for title in expected} == expected
+
+
+@each_choice
+def test_requests_over_time_are_those_of_each_hour_and_service(filled: ClickHouse, wanted: Wanted) -> None:
+    rows = rows_of(filled, "otel-usage-live", "Requests", wanted, "timeseries")
+
+    sent = Counter(
+        (hit.at.replace(minute=0, second=0, microsecond=0), hit.visit.service) for hit in chosen(wanted)
+    )
+    assert {(row["time"], row["service_name"]): row["requests"] for row in rows if row["requests"]} == sent
+
+
+# Two ways to ask give one number.
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
+_REPORT = re.compile(r"/\* otel_usage report (\w+) \*/")
+
+
+def report_rows(client: ClickHouse, serve: ServeProcess, name: str, wanted: Wanted) -> list[Row]:
+    """Return what `otel-usage report NAME --format json` prints for the same range and choice."""
+    words = [
+        "report",
+        name,
+        "--dsn",
+        serve.dsn_of(client.dsn.database),
+        "--format",
+        "json",
+        "--limit",
+        "100000",
+    ]
+    words += ["--since", FIRST_DAY.isoformat(), "--until", TODAY.isoformat()]
+    words += ["--bots", wanted["bots"]] if "bots" in wanted else []
+    words += ["--service", wanted["service"]] if wanted["service"] else []
+    words += ["--funnel", FUNNEL] if "funnel" in wanted else []
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 0, done.output
+    found: list[Row] = json.loads(done.stdout)
+    return found
+
+
+def plain_panels() -> Iterator[Any]:
+    """Yield the questions of tables and curves that ask one report, with the dashboard."""
+    for dashboard in DASHBOARDS.values():
+        for panel in dashboard.panels:
+            for query in panel.queries:
+                if len(set(_REPORT.findall(query.sql))) == 1 and " AS " not in query.sql.split("\n(", 1)[0]:
+                    place = f"{dashboard.path.stem} {query.place}"
+                    yield pytest.param(dashboard, query, id=place)
+
+
+def comparable(rows: Sequence[Row], names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return rows as texts in one order."""
+    return sorted(tuple(written(row[name]) for name in names) for row in rows)
+
+
+def written(value: object) -> str:
+    if isinstance(value, date | datetime):
+        return value.isoformat()[:19]
+    if isinstance(value, str) and _TIME.match(value):
+        return value[:19]
+    return f"{value:.9g}" if isinstance(value, int | float) else str(value)
+
+
+@pytest.mark.parametrize(("dashboard", "query"), list(plain_panels()))
+@each_choice
+def test_a_panel_shows_what_the_report_prints(
+    filled: ClickHouse, serve: ServeProcess, dashboard: Dashboard, query: Query, wanted: Wanted
+) -> None:
+    name = _REPORT.findall(query.sql)[0]
+    in_force = {key: value for key, value in wanted.items() if f"${{{key}:" in query.sql}
+    options = {"service": "", **in_force, **({"funnel": FUNNEL} if "${funnel:" in query.sql else {})}
+    shown = ask(filled, dashboard, query, {**wanted, "funnel": FUNNEL})
+    printed = report_rows(filled, serve, name, options)
+
+    names = [column for column in (shown[0] if shown else ()) if column in (printed[0] if printed else ())]
+    assert bool(shown) == bool(printed)
+    assert comparable(shown, names)
+    assert comparable(shown, names) == comparable(printed, names)
