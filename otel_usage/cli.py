@@ -35,6 +35,7 @@ from otel_usage.errors import OtelUsageError
 from otel_usage.reports.model import BOTS, BUCKETS, DEFAULT_BUCKET, DEFAULT_LIMIT, Bots
 from otel_usage.reports.output import FORMATS, printable, write_result
 from otel_usage.reports.printing import DEFAULT_SINCE, REPORT_FORMATS, ReportRequest, list_reports
+from otel_usage.schema.landing import LANDINGS, Landing
 from otel_usage.settings import Settings, describe
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def serve(data: Path, host: str, http_port: int, otlp_port: int, allow_host: tup
             allowed_hosts=allow_host,
             retention_days=settings.retention_days,
             summary_retention_days=settings.summary_retention_days,
+            traces_retention_days=settings.traces_retention_days,
         )
     )
 
@@ -99,8 +101,13 @@ def serve(data: Path, host: str, http_port: int, otlp_port: int, allow_host: tup
     metavar="NAME",
     help="Spread the tables over the servers of this cluster; see docs/scaling.md.",
 )
+@click.option(
+    "--otel-traces",
+    type=click.Choice(LANDINGS),
+    help="Keep the spans that a Collector stores, or only the events in them; default: as before, kept at first.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the statements instead of running them.")
-def migrate(dsn: str | None, cluster: str, dry_run: bool) -> int:
+def migrate(dsn: str | None, cluster: str, otel_traces: Landing | None, dry_run: bool) -> int:
     """Create the tables and views, or bring them up to date. Repeatable."""
     from otel_usage.schema import migrate_database
 
@@ -109,6 +116,8 @@ def migrate(dsn: str | None, cluster: str, dry_run: bool) -> int:
         dsn_in_force(dsn),
         retention_days=settings.retention_days,
         summary_retention_days=settings.summary_retention_days,
+        traces_retention_days=settings.traces_retention_days,
+        otel_traces=otel_traces,
         cluster=cluster,
         dry_run=dry_run,
     )

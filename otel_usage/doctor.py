@@ -150,5 +150,6 @@ def _duplicates(client: ClickHouse) -> Finding:
     listed = ", ".join(f"{day} ({doubled})" for day, doubled in days)
     return Finding(
         False,
-        f"events are stored twice on: {listed}. A Collector or another client sent them again in other batches",
+        f"events are stored twice on: {listed}. A Collector or another client sent them again in other batches. "
+        "Run for each day, to count them once in the views: otel-usage rebuild --day DAY",
     )

@@ -241,6 +241,10 @@ class Settings:
         None, "Days after which `migrate` lets ClickHouse delete summaries; unset keeps them.",
         read.whole_number(at_least=1, at_most=10_000),
     )  # fmt: skip
+    traces_retention_days: int | None = _setting(
+        None, "Days after which `migrate` lets ClickHouse delete the spans that a Collector stores; unset keeps them.",
+        read.whole_number(at_least=1, at_most=10_000),
+    )  # fmt: skip
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, **arguments: object) -> Settings:

@@ -184,6 +184,11 @@ DSN = "expected http(s)://user:password@host:port/database or chdb:///path/datab
             "0",
             "OTEL_USAGE_SUMMARY_RETENTION_DAYS is '0', expected a whole number from 1 to 10000",
         ),
+        (
+            "traces_retention_days",
+            "-1",
+            "OTEL_USAGE_TRACES_RETENTION_DAYS is '-1', expected a whole number from 1 to 10000",
+        ),
     ],
 )
 def test_a_bad_value_is_named_with_what_was_expected(name: str, text: str, message: str) -> None:

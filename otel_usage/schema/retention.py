@@ -1,4 +1,4 @@
-"""How long events and summaries are kept: the TTL of their tables. The other states stay."""
+"""How long events, summaries and a Collector's spans are kept: the TTL of their tables. The other states stay."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ class Retained:
 
 EVENTS = Retained("events", "events", "toDateTime(timestamp)", "OTEL_USAGE_RETENTION_DAYS")
 SUMMARIES = Retained("summaries_state", "summaries", "day", "OTEL_USAGE_SUMMARY_RETENTION_DAYS")
+SPANS = Retained(
+    "otel_traces", "spans of a Collector", "toDateTime(Timestamp)", "OTEL_USAGE_TRACES_RETENTION_DAYS"
+)
 
 
 def retention_days_in_force(client: ClickHouse, table: str = EVENTS.table) -> int | None:
@@ -34,7 +37,7 @@ def retention_days_in_force(client: ClickHouse, table: str = EVENTS.table) -> in
         "AND name IN ({table:String}, {local:String}) AND position(engine, 'MergeTree') > 0",
         {"table": table, "local": local_name(table)},
     ).rows
-    times = "|".join(re.escape(retained.time) for retained in (EVENTS, SUMMARIES))
+    times = "|".join(re.escape(retained.time) for retained in (EVENTS, SUMMARIES, SPANS))
     found = (
         re.search(rf"\bTTL (?:{times}) \+ toIntervalDay\((\d+)\)", definition[0][0]) if definition else None
     )

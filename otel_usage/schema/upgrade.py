@@ -15,6 +15,7 @@ from otel_usage.schema.applied import PROBE_VERSION, pending
 from otel_usage.schema.cluster import Cluster, Form, OneServer, parse_cluster, turn
 from otel_usage.schema.fill import fill_from_events
 from otel_usage.schema.form import choose_form
+from otel_usage.schema.landing import Landing, apply_landing
 from otel_usage.schema.migration import Migration, load_migrations
 from otel_usage.schema.probe import EXACT, probe_deduplication
 from otel_usage.schema.retention import EVENTS, SUMMARIES, apply_retention
@@ -43,6 +44,8 @@ class MigrationReport:
     """What was done about the time that events are kept."""
     summary_retention: str = ""
     """The same of the summaries."""
+    landing: str = ""
+    """What becomes of the spans that a Collector stores."""
     filled: tuple[tuple[str, int], ...] = ()
     """State tables that were new to a database with events, and of how many days they were filled."""
     unfilled: tuple[str, ...] = ()
@@ -65,6 +68,7 @@ class MigrationReport:
             "a batch that is sent twice counts once, in the views too",
             self.retention,
             self.summary_retention,
+            self.landing,
         ]
 
     def _first_statements(self) -> list[str]:
@@ -85,6 +89,8 @@ def migrate(
     *,
     retention_days: int | None = None,
     summary_retention_days: int | None = None,
+    traces_retention_days: int | None = None,
+    otel_traces: Landing | None = None,
     cluster: str = "",
     dry_run: bool = False,
 ) -> MigrationReport:
@@ -97,13 +103,15 @@ def migrate(
         client: a connection to the database, which must exist (`connect(..., create_database=True)`).
         retention_days: days after which events are deleted; None leaves the present rule alone.
         summary_retention_days: the same of the summaries.
+        traces_retention_days: the same of a Collector's spans.
+        otel_traces: whether these are kept at all, or turned into events only; None leaves the table as it is.
         cluster: name of the cluster to spread the tables over; empty for tables on this server.
         dry_run: change nothing and report what would be applied.
 
     Raises:
         SettingError: the name of the cluster cannot be used.
         SchemaError: the database is newer than this version of otel_usage, an applied migration has been
-            edited since, it has the other form, or the server does not deduplicate inserts.
+            edited since, it has the other form, the server does not deduplicate inserts, or spans would be lost.
         ClickHouseError: ClickHouse refused a statement.
     """
     form = choose_form(client, cluster, dry_run=dry_run)
@@ -128,6 +136,7 @@ def migrate(
         is_dry_run=False,
         retention=apply_retention(client, EVENTS, retention_days),
         summary_retention=apply_retention(client, SUMMARIES, summary_retention_days),
+        landing=apply_landing(client, otel_traces, traces_retention_days),
         filled=tuple(filled),
         unfilled=tuple(unfilled),
         form=form,
@@ -139,6 +148,8 @@ def migrate_database(
     *,
     retention_days: int | None = None,
     summary_retention_days: int | None = None,
+    traces_retention_days: int | None = None,
+    otel_traces: Landing | None = None,
     cluster: str = "",
     dry_run: bool = False,
 ) -> MigrationReport:
@@ -165,6 +176,8 @@ def migrate_database(
             client,
             retention_days=retention_days,
             summary_retention_days=summary_retention_days,
+            traces_retention_days=traces_retention_days,
+            otel_traces=otel_traces,
             cluster=cluster,
             dry_run=dry_run,
         )

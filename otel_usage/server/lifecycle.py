@@ -112,6 +112,7 @@ class Server:
                 client,
                 retention_days=self._options.retention_days,
                 summary_retention_days=self._options.summary_retention_days,
+                traces_retention_days=self._options.traces_retention_days,
             )
         finally:
             client.close()

@@ -32,6 +32,8 @@ class ServeOptions:
     """Days after which events are deleted; None leaves the present rule alone."""
     summary_retention_days: int | None = None
     """The same of the summaries."""
+    traces_retention_days: int | None = None
+    """The same of the spans that a Collector stores."""
 
 
 def serve(options: ServeOptions) -> int:

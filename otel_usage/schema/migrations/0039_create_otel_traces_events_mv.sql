@@ -1,9 +1,9 @@
--- Turns usage spans that a Collector has stored in otel_traces into rows of `events`, the very rows that the exporter
--- would insert of the same events (pipeline/rows.py): what is read there of each attribute is read here of its text.
+-- Turns usage spans of `otel_traces` into the rows of `events` that the exporter would insert of the same events.
 --
--- Spans of our own scope hold their texts as they are to be stored. Those of others get the present names of HTTP
--- attributes for old ones, and lists as their parts with commas between: the Collector writes a list as JSON, rotel
--- in the JSON of OTLP. Nothing here can fail: what is no number, address or id gives an empty value.
+-- What pipeline/rows.py reads of each attribute is read here of its text. Spans of our own scope hold their texts as
+-- they are to be stored. Those of others get the present names of HTTP attributes for old ones, and lists as their
+-- parts with commas between: the Collector writes a list as JSON, rotel in the JSON of OTLP. Nothing here can fail:
+-- what is no number, address or id gives an empty value.
 CREATE MATERIALIZED VIEW IF NOT EXISTS otel_traces_events_mv TO events AS
 SELECT
     span.Timestamp                                                                    AS timestamp,

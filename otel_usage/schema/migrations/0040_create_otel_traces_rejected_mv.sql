@@ -1,4 +1,4 @@
--- Sets usage spans of otel_traces aside that are no events to count, each with its reason.
+-- Sets usage spans of `otel_traces` aside that are no events to count, each with its reason.
 --
 -- Those that the exporter would set aside have its reasons; a span whose ids or time no event can have, which the OTLP
 -- receiver of `otel-usage serve` refuses with its answer, has nobody to be told of it but this table.
