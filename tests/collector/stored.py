@@ -1,0 +1,77 @@
+"""What a database says of the events in it, all of it, to be compared with another one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from itertools import zip_longest
+from typing import Any, TypeAlias
+
+from otel_usage.clickhouse import ClickHouse
+from otel_usage.reports import REPORTS, ReportParameters, run_report
+from otel_usage.schema.states import load_states
+
+Rows: TypeAlias = list[tuple[Any, ...]]
+
+_SINCE, _ALWAYS = datetime(2026, 1, 1, tzinfo=timezone.utc), datetime(2149, 1, 1, tzinfo=timezone.utc)
+_ONE_BUCKET = 2**31
+_PARAMETERS = ReportParameters(_SINCE, datetime(2026, 5, 1, tzinfo=timezone.utc), limit=100_000)
+_SET_ASIDE = ReportParameters(_SINCE, _ALWAYS, bucket_seconds=_ONE_BUCKET)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Rows by table, view or report; each in an order that says nothing of how it was filled."""
+
+    events: Rows
+    rejected: Rows
+    """Event id and reason."""
+    states: dict[str, Rows]
+    """Merged."""
+    views: dict[str, Rows]
+    reports: dict[str, Rows]
+
+
+def read_stored(client: ClickHouse) -> Stored:
+    """Return all that people can ask a database."""
+    states = load_states(client)
+    views = client.query(
+        "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine = 'View'"
+    ).rows
+    return Stored(
+        _sorted(client, "events"),
+        _sorted(client, "(SELECT event_id, reason FROM rejected_events)"),
+        {state.name: _sorted(client, f"({state.merged(state.name)})") for state in states},
+        {view: _sorted(client, view) for (view,) in views},
+        {name: _report(client, name) for name in REPORTS},
+    )
+
+
+def difference(expected: Rows, found: Rows) -> Sequence[object]:
+    """Return the first rows that are not the same."""
+    return [pair for pair in zip_longest(expected, found) if pair[0] != pair[1]][:2]
+
+
+def differences(expected: dict[str, Rows], found: dict[str, Rows]) -> dict[str, Sequence[object]]:
+    """Return the first rows that are not the same, by name."""
+    return {
+        name: pairs
+        for name in expected.keys() | found.keys()
+        if (pairs := difference(expected.get(name, []), found.get(name, [])))
+    }
+
+
+def _sorted(client: ClickHouse, source: str) -> Rows:
+    return client.query(
+        f"SELECT * FROM {source} ORDER BY ALL", settings={"asterisk_include_alias_columns": 1}
+    ).rows
+
+
+def _report(client: ClickHouse, name: str) -> Rows:
+    if name != "rejected":
+        return run_report(client, name, _PARAMETERS).rows
+    # Its times are those at which the events were set aside.
+    result = run_report(client, name, _SET_ASIDE)
+    columns = [result.columns.index(column) for column in ("reason", "events")]
+    return [tuple(row[column] for column in columns) for row in result.rows]
