@@ -45,10 +45,10 @@ def ports_of(endpoints: list[str]) -> set[str]:
     return {match[1] for endpoint in endpoints if (match := re.search(r":(\d+)\}?$", endpoint))}
 
 
-def metrics_port(config: dict[str, Any]) -> str:
-    """Return the port of the Collector's own metrics: 8888 unless the file says otherwise."""
-    (reader,) = config["service"].get("telemetry", {}).get("metrics", {}).get("readers", [None])
-    return str(reader["pull"]["exporter"]["prometheus"]["port"]) if reader else "8888"
+def metrics_address(config: dict[str, Any]) -> str:
+    (reader,) = config["service"]["telemetry"]["metrics"]["readers"]
+    prometheus = reader["pull"]["exporter"]["prometheus"]
+    return f"{prometheus['host']}:{prometheus['port']}"
 
 
 def usage_pipeline(config: dict[str, Any]) -> dict[str, list[str]]:
@@ -99,10 +99,14 @@ def test_usage_waits_on_disk_and_is_tried_for_ever(path: Path) -> None:
 @each_collector_file
 def test_the_ports_are_those_of_the_header_and_on_loopback(path: Path) -> None:
     config = read_yaml(path)
-    listening = endpoints_of(config["receivers"]) + endpoints_of(config["extensions"])
+    listening = [
+        *endpoints_of(config["receivers"]),
+        *endpoints_of(config["extensions"]),
+        metrics_address(config),
+    ]
     sending = endpoints_of(config["exporters"])
 
-    assert ports_of(listening) | {metrics_port(config)} == set(PORT.findall(header_of(path)[2]))
+    assert ports_of(listening) == set(PORT.findall(header_of(path)[2]))
     assert ports_of(sending) == set(PORT.findall(header_of(path)[1]))
     assert [endpoint for endpoint in listening + sending if "127.0.0.1" not in endpoint] == []
 

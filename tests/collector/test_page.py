@@ -1,0 +1,84 @@
+"""Every command of docs/collector.md works, in the order of the page, and brings what the page says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from otel_usage.clickhouse import ClickHouse, connect
+from tests.collector.events import counts_of, wait_until_counted
+from tests.collector.page import commands_of, headings, terminal
+from tests.collector.programs import program
+from tests.collector.store import Store
+
+TO_SERVE = "To `otel-usage serve`"
+TO_CLICKHOUSE = [
+    "To ClickHouse",
+    "Agents and a gateway",
+    "Usage and traces through one Collector",
+    "rotel instead",
+]
+OTHERS = ["Get a Collector", "What is promised", "Look at the queue"]
+REQUESTS = 20
+
+
+def test_the_sections_with_commands_are_those_that_are_run_here() -> None:
+    assert sorted(headings()) == sorted([TO_SERVE, *TO_CLICKHOUSE, *OTHERS])
+
+
+def test_an_app_reaches_serve_by_the_commands_of_the_page(
+    otelcol: Path, service: str, tmp_path: Path
+) -> None:
+    with terminal(tmp_path, {"otelcol-contrib": otelcol}, {}, {"OTEL_SERVICE_NAME": service}) as shell:
+        for command in commands_of(TO_SERVE):
+            shell.run(command)
+        shell.ask_the_app(REQUESTS)
+        client = connect(f"{shell.url('8123')}/otel_usage")
+        wait_until_counted(client, service, REQUESTS)
+
+        assert counts_of(client, service) == (REQUESTS,) * 3
+        client.close()
+
+
+@pytest.mark.parametrize("heading", TO_CLICKHOUSE)
+def test_an_app_reaches_clickhouse_by_the_commands_of_the_page(
+    heading: str, otelcol: Path, store: Store, client: ClickHouse, service: str, tmp_path: Path
+) -> None:
+    programs = {"otelcol-contrib": otelcol}
+    if "rotel" in heading:
+        rotel = pytest.importorskip("rotel", reason="rotel has no wheel for this Python")
+        programs["rotel"] = Path(rotel.__file__).with_name("rotel-agent")
+    ports = {"8123": urlsplit(store.http_url).port or 0}
+
+    with terminal(tmp_path, programs, ports, {"OTEL_SERVICE_NAME": service}) as shell:
+        for command in commands_of(heading):
+            shell.run(command)
+        shell.ask_the_app(REQUESTS)
+        wait_until_counted(client, service, REQUESTS)
+
+    assert counts_of(client, service) == (REQUESTS,) * 3
+
+
+def test_a_collector_is_built_and_takes_the_files(otelcol: Path, tmp_path: Path) -> None:
+    program("otelcol", "")  # skips where it cannot be built
+    with terminal(tmp_path, {"otelcol-contrib": otelcol}, {}, {}) as shell:
+        for command in commands_of("Get a Collector"):
+            shell.run(command)
+
+
+def test_events_that_count_twice_are_found_and_mended(store: Store, tmp_path: Path) -> None:
+    ports = {"8123": urlsplit(store.http_url).port or 0}
+    with terminal(tmp_path, {}, ports, {}) as shell:
+        for command in commands_of("What is promised"):
+            shell.run(command)
+
+
+def test_the_queue_can_be_looked_at(otelcol: Path, tmp_path: Path) -> None:
+    with terminal(tmp_path, {"otelcol-contrib": otelcol}, {}, {}) as shell:
+        for command in [
+            "otelcol-contrib --config collector_config/local.yaml",
+            *commands_of("Look at the queue"),
+        ]:
+            shell.run(command)
