@@ -146,7 +146,7 @@ def migrate(dsn: str | None, cluster: str, otel_traces: Landing | None, dry_run:
     metavar="TYPE",
     help="Objects of one type only, such as shop.Product; default: all.",
 )
-@click.option("--trace", callback=not_empty, metavar="ID", help="One trace only; default: all. For events.")
+@click.option("--trace", callback=not_empty, metavar="ID", help="One trace only; default: all. For events and spans.")
 @click.option(
     "--bots",
     type=click.Choice(list(BOTS)),

@@ -75,7 +75,7 @@ def dsn(usage: ClickHouse, serve: ServeProcess) -> str:
         pytest.param(["report", "browsers", "--funnel", "x"], "The report 'browsers' takes no --funnel; only these do: funnel, dropped (see: otel-usage report --help)", id="option of another report"),
         pytest.param(["report", "pages", "--object-type", "x"], "The report 'pages' takes no --object-type; only these do: objects, counters (see: otel-usage report --help)", id="option of other reports"),
         pytest.param(["report", "funnel", "--stage", "x"], "The report 'funnel' takes no --stage; only this one does: dropped (see: otel-usage report --help)", id="stage of another report"),
-        pytest.param(["report", "pages", "--trace", "x"], "The report 'pages' takes no --trace; only this one does: events (see: otel-usage report --help)", id="trace of another report"),
+        pytest.param(["report", "pages", "--trace", "x"], "The report 'pages' takes no --trace; only these do: spans, events (see: otel-usage report --help)", id="trace of another report"),
         pytest.param(["report", "users", "--bucket", "day"], "The report 'users' takes no --bucket; only these do: traffic, accounting, rejected (see: otel-usage report --help)", id="bucket of another report"),
         pytest.param(["report", "funnel", "--bots", "only"], "The report 'funnel' takes no --bots; only these do: browsers, ips, pages, activity, visits, objects, counters, traffic, acquisition, users, abuse, failures, summaries, events, access_log (see: otel-usage report --help)", id="robots of a funnel"),
         pytest.param(["report", "pages", "--bots", "no"], "Invalid value for '--bots': 'no' is not one of 'with', 'without', 'only'. (see: otel-usage report --help)", id="robots in other words"),
@@ -336,6 +336,7 @@ def test_every_report_is_printed_in_every_format(usage: ClickHouse, dsn: str, na
         ],
     )
     usage.command(f"INSERT INTO rejected_events VALUES ('{now}', 'too large', '', '')")
+    usage.command(f"INSERT INTO otel_traces (Timestamp, TraceId) VALUES ('{now}', 't')")
 
     table, as_json, as_csv = (
         run("report", name, "--dsn", dsn, "--until", "2200-01-01", "--format", format_)

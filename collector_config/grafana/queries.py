@@ -33,7 +33,9 @@ def report_sql(
     where: str = "",
     group_by: str = "",
     order_by: str = "",
+    bucket_seconds: int | None = None,
     limit: int = 1000,
+    most: int | None = None,
 ) -> str:
     """Return the SQL that asks a report in the dashboard's range of time.
 
@@ -44,13 +46,15 @@ def report_sql(
         where: a condition on the report's rows.
         group_by: what the columns sum them by.
         order_by: their order, where it is not the report's.
+        bucket_seconds: how long a bucket of time is; None: as long as the panel is wide.
         limit: most rows of the report.
+        most: most rows of the answer, where that is cut otherwise than the report.
 
     Raises:
         KeyError: there is no such report, or it has a parameter that dashboards do not know.
     """
     sql = _without_comments(load_sql(REPORTS[report].name))
-    values = _values(variables, limit)
+    values = _values(variables, bucket_seconds, limit)
     bound = _PARAMETER.sub(lambda found: values[found[1]], sql)
     parts = [f"/* otel_usage report {report} */", f"SELECT {columns}", "FROM", "(", bound, ")"]
     if where:
@@ -59,10 +63,12 @@ def report_sql(
         parts.append(f"GROUP BY {group_by}")
     if order_by:
         parts.append(f"ORDER BY {order_by}")
+    if most is not None:
+        parts.append(f"LIMIT {most}")
     return "\n".join(parts)
 
 
-def _values(variables: Collection[str], limit: int) -> dict[str, str]:
+def _values(variables: Collection[str], bucket_seconds: int | None, limit: int) -> dict[str, str]:
     values = {name: text_of(name) if name in variables else "''" for name in _TEXTS}
     bots = f"transform({text_of('bots')}, ['without', 'only'], [0, 1], -1)" if "bots" in variables else "-1"
     return {
@@ -75,7 +81,7 @@ def _values(variables: Collection[str], limit: int) -> dict[str, str]:
         # A Date has no days before 1970.
         "first_day_read": f"({_FIRST_DAY} - least(31, toUInt16({_FIRST_DAY})))",
         "end_day_read": f"({_END_DAY} + 31)",
-        "bucket_seconds": "$__interval_s",
+        "bucket_seconds": "$__interval_s" if bucket_seconds is None else str(bucket_seconds),
         "limit": str(limit),
     }
 

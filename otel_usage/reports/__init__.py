@@ -39,6 +39,8 @@ REPORTS = {
         Report("failures", "Requests that the app failed to answer, by route, with the trace of the latest"),
         Report("accounting", "Events stored over time, how many of them twice, and the last one"),
         Report("rejected", "Events that were set aside, by reason, over time"),
+        Report("changes", "Migrations, and versions of services that were new"),
+        Report("spans", "The spans that a Collector stored, oldest first"),
         Report("summaries", "Hits and bytes by URL, address, user agent, language, status and more"),
         Report("events", "The latest events, newest first"),
         Report("access_log", "The requests as the fields of an access log, oldest first"),

@@ -162,6 +162,8 @@ _OF_OTHER_EVENTS = {
     "bots",
     "failures",
     "rejected",
+    "changes",
+    "spans",
 }
 """Reports of which `some_days` has nothing, or that count requests in another way; they have tests of their own."""
 

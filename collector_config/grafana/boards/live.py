@@ -21,6 +21,7 @@ from collector_config.grafana.panels import (
 from collector_config.grafana.queries import report_sql
 
 _ALL_BUCKETS = 100_000
+_HOUR = 3600
 
 _EVENTS = (
     Column("time", "Time", "dateTimeAsIso", width=190),
@@ -37,7 +38,7 @@ _EVENTS = (
 
 
 def _total(expression: str) -> str:
-    return report_sql("traffic", expression, limit=_ALL_BUCKETS)
+    return report_sql("traffic", expression, bucket_seconds=_HOUR, limit=_ALL_BUCKETS)
 
 
 def live() -> Dashboard:
