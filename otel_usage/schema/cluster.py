@@ -132,12 +132,10 @@ class Cluster:
 
     def _distributed(self, found: re.Match[str]) -> str:
         name = found["name"]
-        sharding_key = _sharding_key(found)
-        key = f", {sharding_key}" if sharding_key else ""
         return (
             f"CREATE TABLE IF NOT EXISTS {self.database}.{name} {self._on_cluster} "
             f"AS {self.database}.{local_name(name)}\n"
-            f"ENGINE = Distributed('{self.name}', '{self.database}', '{local_name(name)}'{key})"
+            f"ENGINE = Distributed('{self.name}', '{self.database}', '{local_name(name)}', {_sharding_key(found)})"
         )
 
     def _materialized_view(self, found: re.Match[str]) -> tuple[str, ...]:
@@ -217,15 +215,17 @@ def _replicated_window(rest: str) -> str:
 
 
 def _sharding_key(table: re.Match[str]) -> str:
-    """Return by what the rows of an insert are spread; empty where no insert may come but from a view."""
+    """Return by what the rows of an insert are spread: by themselves, so that what is sent again finds its shard."""
     if table["name"] in _SHARDING_KEYS:
         return _SHARDING_KEYS[table["name"]]
-    if not table["engine"].startswith("Aggregating"):
-        order = _SORTING_KEY.search(table["rest"])
-        if not order:
-            raise ValueError(f"nothing says by what the rows of {table['name']} are to be spread")
-        # By the row itself: it must go to the same shard when it is sent again.
-        return f"cityHash64({order['columns'] or order['column']})"
-    # Where its view has put them. The rows of the others lie on the shards of their visits, by no key of their own:
-    # one that was named all the same would let the engine look for them where they are not.
-    return "cityHash64(visit_key_bytes)" if "visit_key_bytes" in table["columns"] else ""
+    is_state = table["engine"].startswith("Aggregating")
+    if is_state and "visit_key_bytes" in table["columns"]:
+        # Where its view has put them.
+        return "cityHash64(visit_key_bytes)"
+    order = _SORTING_KEY.search(table["rest"])
+    if not order:
+        raise ValueError(f"nothing says by what the rows of {table['name']} are to be spread")
+    key = f"cityHash64({order['columns'] or order['column']})"
+    # Views have put the states of one key on every shard. A part left to chance, though it adds nothing, keeps the
+    # engine from looking for them on the one shard where an insert would put them.
+    return f"{key} + ignore(rand())" if is_state else key

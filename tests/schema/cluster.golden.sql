@@ -127,7 +127,7 @@ ORDER BY (service_name, day, browser, os, device_type, is_bot)
 SETTINGS replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800;
 
 CREATE TABLE IF NOT EXISTS usage.browsers_daily_state ON CLUSTER 'usage_cluster' AS usage.browsers_daily_state_local
-ENGINE = Distributed('usage_cluster', 'usage', 'browsers_daily_state_local');
+ENGINE = Distributed('usage_cluster', 'usage', 'browsers_daily_state_local', cityHash64(service_name, day, browser, os, device_type, is_bot) + ignore(rand()));
 
 -- 0004_create_browsers_daily_mv
 CREATE MATERIALIZED VIEW IF NOT EXISTS usage.browsers_daily_mv ON CLUSTER 'usage_cluster' TO usage.browsers_daily_state_local AS
@@ -191,7 +191,7 @@ ORDER BY (service_name, day, client_address, is_bot)
 SETTINGS replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800;
 
 CREATE TABLE IF NOT EXISTS usage.ips_daily_state ON CLUSTER 'usage_cluster' AS usage.ips_daily_state_local
-ENGINE = Distributed('usage_cluster', 'usage', 'ips_daily_state_local');
+ENGINE = Distributed('usage_cluster', 'usage', 'ips_daily_state_local', cityHash64(service_name, day, client_address, is_bot) + ignore(rand()));
 
 -- 0007_create_ips_daily_mv
 CREATE MATERIALIZED VIEW IF NOT EXISTS usage.ips_daily_mv ON CLUSTER 'usage_cluster' TO usage.ips_daily_state_local AS
@@ -251,7 +251,7 @@ ORDER BY (service_name, day, route, path, is_bot)
 SETTINGS replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800;
 
 CREATE TABLE IF NOT EXISTS usage.pages_daily_state ON CLUSTER 'usage_cluster' AS usage.pages_daily_state_local
-ENGINE = Distributed('usage_cluster', 'usage', 'pages_daily_state_local');
+ENGINE = Distributed('usage_cluster', 'usage', 'pages_daily_state_local', cityHash64(service_name, day, route, path, is_bot) + ignore(rand()));
 
 -- 0010_create_pages_daily_mv
 CREATE MATERIALIZED VIEW IF NOT EXISTS usage.pages_daily_mv ON CLUSTER 'usage_cluster' TO usage.pages_daily_state_local AS
@@ -326,7 +326,7 @@ ORDER BY (service_name, day, object_type, object_id, is_bot)
 SETTINGS replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800;
 
 CREATE TABLE IF NOT EXISTS usage.objects_daily_state ON CLUSTER 'usage_cluster' AS usage.objects_daily_state_local
-ENGINE = Distributed('usage_cluster', 'usage', 'objects_daily_state_local');
+ENGINE = Distributed('usage_cluster', 'usage', 'objects_daily_state_local', cityHash64(service_name, day, object_type, object_id, is_bot) + ignore(rand()));
 
 -- 0013_create_objects_daily_mv
 CREATE MATERIALIZED VIEW IF NOT EXISTS usage.objects_daily_mv ON CLUSTER 'usage_cluster' TO usage.objects_daily_state_local AS
@@ -384,7 +384,7 @@ ORDER BY (service_name, day, object_type, object_id, counter_name, is_bot)
 SETTINGS replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800;
 
 CREATE TABLE IF NOT EXISTS usage.counters_daily_state ON CLUSTER 'usage_cluster' AS usage.counters_daily_state_local
-ENGINE = Distributed('usage_cluster', 'usage', 'counters_daily_state_local');
+ENGINE = Distributed('usage_cluster', 'usage', 'counters_daily_state_local', cityHash64(service_name, day, object_type, object_id, counter_name, is_bot) + ignore(rand()));
 
 -- 0016_create_counters_daily_mv
 CREATE MATERIALIZED VIEW IF NOT EXISTS usage.counters_daily_mv ON CLUSTER 'usage_cluster' TO usage.counters_daily_state_local AS
@@ -726,7 +726,7 @@ ORDER BY (service_name, day, kind, key, is_bot, hour_of_day)
 SETTINGS replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800, merge_with_ttl_timeout = 86400;
 
 CREATE TABLE IF NOT EXISTS usage.summaries_state ON CLUSTER 'usage_cluster' AS usage.summaries_state_local
-ENGINE = Distributed('usage_cluster', 'usage', 'summaries_state_local');
+ENGINE = Distributed('usage_cluster', 'usage', 'summaries_state_local', cityHash64(service_name, day, kind, key, is_bot, hour_of_day) + ignore(rand()));
 
 -- 0028_create_summaries_mv
 CREATE MATERIALIZED VIEW IF NOT EXISTS usage.summaries_mv ON CLUSTER 'usage_cluster' TO usage.summaries_state_local AS

@@ -38,6 +38,7 @@ PUSHED_DOWN = {"optimize_skip_unused_shards": 1, "optimize_distributed_group_by_
 _OF_VISITS = re.compile("visit|funnel|conversion|dropped|users")
 """Questions that put a visit together; the others add up what each shard has."""
 
+REQUESTS_OF_STATE = 1_000_000
 RETENTION_DAYS = 16_000
 
 _SUMS = (
@@ -244,6 +245,7 @@ def _use(client: ClusterEngine) -> dict[str, Any]:
     counts = []
     for _ in range(2):
         insert_events(client, events, token="one batch")
+        _insert_state(client, token="one state")
         counts.append([int(client.query(f"SELECT {sum_}").rows[0][0]) for sum_ in _SUMS])
     return {
         "migrated": first,
@@ -259,6 +261,13 @@ def _use(client: ClusterEngine) -> dict[str, Any]:
             "forget": _refusal(lambda: forget(client, parse_selector(user="user 1"))),
         },
     }
+
+
+def _insert_state(client: ClickHouse, token: str) -> None:
+    """Insert a state of a day of which the events are gone, as a copy does."""
+    row = {"service_name": "old", "day": date(2020, 1, 1), "browser": "Firefox", "requests": REQUESTS_OF_STATE}
+    types = ["String", "Date", "String", "UInt64"]
+    client.insert("browsers_daily_state", list(row), types, [[value] for value in row.values()], token=token)
 
 
 def _refusal(refused: Callable[[], object]) -> str:
