@@ -102,7 +102,9 @@ def _numbers(
 ) -> list[tuple[Mapping[str, str], float]]:
     span = question["relativeTimeRange"]
     begin, end = at - timedelta(seconds=span["from"]), at - timedelta(seconds=span["to"])
-    result = client.query(expand_rule(question["model"]["rawSql"], TimeRange(begin, end)))
+    result = client.query(
+        expand_rule(question["model"]["rawSql"], TimeRange(begin, end)), settings={"readonly": 1}
+    )
     places = [index for index, of_type in enumerate(result.types) if is_number(of_type)]
     texts = [index for index, of_type in enumerate(result.types) if bare_type(of_type) == "String"]
     assert len(places) == 1, f"expected one number, got {result.types}"

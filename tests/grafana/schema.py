@@ -116,7 +116,8 @@ def _located(line: str, programs: Mapping[str, str]) -> str:
         return line
     above = programs[found["file"]].splitlines()[: int(found["line"])]
     part = next((text[3:] for text in reversed(above) if text.startswith("// ")), "")
-    return f"{found['file']}: {part}: {found['text']}"
+    # Behind this the compiler writes out the whole type.
+    return f"{found['file']}: {part}: {found['text'].partition(' in type ')[0]}"
 
 
 def _program(dashboard: Dashboard) -> Iterator[str]:
