@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import pytest
 
 from otel_usage.clickhouse import ClickHouse
+from otel_usage.errors import DeliveryError
+from otel_usage.model import Event
 from tests.collector.conftest import StartCollector
 from tests.collector.events import counts_of, requests_of, send, wait_until_counted
 from tests.collector.line import Line
@@ -53,13 +55,12 @@ def line(way: Way, store: Store) -> Iterator[Line]:
 @pytest.fixture
 def collector(way: Way, start_collector: StartCollector, line: Line) -> CollectorProcess:
     """A Collector before the store, which waits less than usual before it tries again."""
+    return start_collector(way.config, {way.variable: line.url}, *retries_soon(way))
+
+
+def retries_soon(way: Way) -> tuple[str, str]:
     retry = f"exporters.{way.exporter}.retry_on_failure"
-    return start_collector(
-        way.config,
-        {way.variable: line.url},
-        f"{retry}.initial_interval=100ms",
-        f"{retry}.max_interval=500ms",
-    )
+    return f"{retry}.initial_interval=100ms", f"{retry}.max_interval=500ms"
 
 
 def test_events_wait_on_disk_while_the_store_is_away(
@@ -148,3 +149,35 @@ def test_a_request_of_long_texts_is_taken(
     wait_until_counted(client, service, 400)
 
     assert counts_of(client, service) == (400, 400, 400)
+
+
+@to_clickhouse_alone
+def test_a_full_queue_tells_the_app_to_wait(
+    start_collector: StartCollector, store: Store, client: ClickHouse, way: Way, service: str
+) -> None:
+    store.stop()
+    collector = start_collector(
+        way.config,
+        {way.variable: way.url_of(store)},
+        f"exporters.{way.exporter}.sending_queue.queue_size=100000",
+        *retries_soon(way),
+    )
+    events = requests_of(service, 2000)
+    accepted = send_until_refused(collector.otlp_url, events)
+    store.start()
+    collector.wait_until_queue_is_empty()
+    send(collector.otlp_url, events[accepted : accepted + 100])
+    wait_until_counted(client, service, accepted + 100)
+
+    assert counts_of(client, service) == (accepted + 100,) * 3
+
+
+def send_until_refused(otlp_url: str, events: list[Event]) -> int:
+    """Return how many events were acknowledged when the next request was refused for now."""
+    for first in range(0, len(events), 100):
+        try:
+            send(otlp_url, events[first : first + 100])
+        except DeliveryError as error:
+            assert str(error) == "the OTLP endpoint answered 503"
+            return first
+    raise AssertionError("no request was refused")
