@@ -13,6 +13,7 @@ from otel_usage.copying.sides import Sides
 from otel_usage.copying.states import StateCopier
 from otel_usage.importers.patience import until_taken
 from otel_usage.importers.store import EventStore
+from otel_usage.schema.form import cluster_in_force
 from otel_usage.schema.states import StateTable
 
 _BESIDE = "copied_events"
@@ -42,6 +43,7 @@ class Past:
         self.refused: set[Unit] = set()
         """The target has other states of them."""
         self._refused_tables: defaultdict[tuple[str, str], list[date]] = defaultdict(list)
+        self._left_behind: list[date] = []
 
     def copy(self, plan: Plan, source: Inventory, on_progress: Callable[[str], None]) -> None:
         """Copy all of it; a unit that is refused keeps what the target has."""
@@ -50,6 +52,10 @@ class Past:
             for table in self._tables:
                 self._copy_states(table, unit, plan, source)
         units = {unit for unit in plan.by_states if plan.takes_events(unit)} - self.refused
+        if cluster_in_force(self._sides.target):
+            # A table beside `events` would be one more way into the shards, and their views count what comes.
+            self._left_behind = sorted(unit[0] for unit in units if unit in source.events)
+            return
         for of_month in by_month(units):
             self._copy_events(of_month, source)
 
@@ -90,7 +96,13 @@ class Past:
 
     def refused_lines(self) -> list[str]:
         """Return what to tell of the units that were refused."""
-        return [
+        lines = []
+        if days := self._left_behind:
+            lines.append(
+                f"events: what is left of {len(set(days))} days whose other events are gone, {days[0]} to {days[-1]}, "
+                "was not copied: over a cluster nothing can be stored past the views, which would count it again"
+            )
+        return lines + [
             f"{table}: the states of {len(days)} days of {service!r}, {min(days)} to {max(days)}, were not copied: the "
             "target has others of these days, and of events that are gone nobody can tell whether both count the same"
             for (table, service), days in sorted(self._refused_tables.items())
