@@ -14,6 +14,9 @@ from otel_usage.schema.states import load_states
 
 Rows: TypeAlias = list[tuple[Any, ...]]
 
+REJECTED = "(SELECT event_id, reason FROM rejected_events)"
+"""What must be the same of events that are set aside: not when that was, and their body is as it came."""
+
 _SINCE, _ALWAYS = datetime(2026, 1, 1, tzinfo=timezone.utc), datetime(2149, 1, 1, tzinfo=timezone.utc)
 _ONE_BUCKET = 2**31
 _PARAMETERS = ReportParameters(_SINCE, datetime(2026, 5, 1, tzinfo=timezone.utc), limit=100_000)
@@ -40,12 +43,19 @@ def read_stored(client: ClickHouse) -> Stored:
         "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine = 'View'"
     ).rows
     return Stored(
-        _sorted(client, "events"),
-        _sorted(client, "(SELECT event_id, reason FROM rejected_events)"),
-        {state.name: _sorted(client, f"({state.merged(state.name)})") for state in states},
-        {view: _sorted(client, view) for (view,) in views},
+        read_rows(client, "events"),
+        read_rows(client, REJECTED),
+        {state.name: read_rows(client, f"({state.merged(state.name)})") for state in states},
+        {view: read_rows(client, view) for (view,) in views},
         {name: _report(client, name) for name in REPORTS},
     )
+
+
+def read_rows(client: ClickHouse, source: str) -> Rows:
+    """Return all rows of a table, a view or a query in parentheses, sorted, with all columns."""
+    return client.query(
+        f"SELECT * FROM {source} ORDER BY ALL", settings={"asterisk_include_alias_columns": 1}
+    ).rows
 
 
 def difference(expected: Rows, found: Rows) -> Sequence[object]:
@@ -60,12 +70,6 @@ def differences(expected: dict[str, Rows], found: dict[str, Rows]) -> dict[str, 
         for name in expected.keys() | found.keys()
         if (pairs := difference(expected.get(name, []), found.get(name, [])))
     }
-
-
-def _sorted(client: ClickHouse, source: str) -> Rows:
-    return client.query(
-        f"SELECT * FROM {source} ORDER BY ALL", settings={"asterisk_include_alias_columns": 1}
-    ).rows
 
 
 def _report(client: ClickHouse, name: str) -> Rows:

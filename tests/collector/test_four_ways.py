@@ -21,9 +21,9 @@ from otel_usage.pipeline.rejection import rejections
 from otel_usage.reports import REPORTS
 from tests.collector.process import CollectorProcess
 from tests.collector.stored import Stored, difference, differences, read_stored
-from tests.collector.traffic import shop_events
+from tests.collector.traffic import shop_events, wait_until_passed_on
 from tests.databases import empty_tables
-from tests.serving import ServeProcess, start_serve, wait_for
+from tests.serving import ServeProcess, start_serve
 from tests.varied_events import varied_events
 
 Way: TypeAlias = Callable[[list[Event], ServeProcess, Path, Path], None]
@@ -44,10 +44,7 @@ def send_by_collector(collector: CollectorProcess, events: Sequence[Event]) -> N
     """Return when the store has acknowledged all."""
     with collector:
         send_twice(OtlpExporter(collector.otlp_url), events, "collector")
-        wait_for(
-            lambda: collector.metric("otelcol_exporter_sent_spans") >= 2 * len(events),
-            f"the delivery of {2 * len(events)} spans, see {collector.log},",
-        )
+        wait_until_passed_on(collector, 2 * len(events))
 
 
 def direct(events: list[Event], serve: ServeProcess, otelcol: Path, directory: Path) -> None:

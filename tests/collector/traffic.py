@@ -1,4 +1,4 @@
-"""Events to send by several ways: those of real visitors of the demo shop, and awkward ones that few apps make."""
+"""Events of real visitors of the demo shop, to send by several ways, and the wait until a Collector has passed them on."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from otel_usage.demo.services import running_shop
 from otel_usage.demo.simulator import DEFAULT_SEED, plan_visitors
 from otel_usage.model import NO_SPAN, Event
 from tests.builders import NOON, nanoseconds
+from tests.collector.process import CollectorProcess
+from tests.serving import wait_for
 
 _VISIT_TIMEOUT_SECONDS = 1.0
 
@@ -33,6 +35,14 @@ def shop_events(directory: Path, requests: int) -> list[Event]:
     events = [_to_event(line) for line in lines]
     shift = nanoseconds(NOON) - min(event.timestamp_ns for event in events)
     return [event._replace(timestamp_ns=event.timestamp_ns + shift) for event in events]
+
+
+def wait_until_passed_on(collector: CollectorProcess, spans: int) -> None:
+    """Return when the stores behind a Collector have acknowledged so many spans, with all that views make of them."""
+    wait_for(
+        lambda: collector.metric("otelcol_exporter_sent_spans") >= spans,
+        f"the delivery of {spans} spans, see {collector.log},",
+    )
 
 
 def _to_event(line: str) -> Event:
