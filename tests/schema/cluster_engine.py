@@ -27,6 +27,7 @@ _CONFIG = f"""
         <{ONE_SHARD}>{_SHARD.format(host="127.0.0.1")}</{ONE_SHARD}>
         <{TWO_SHARDS}>{_SHARD.format(host="127.0.0.1")}{_SHARD.format(host="localhost")}</{TWO_SHARDS}>
     </remote_servers>
+    <backups><allowed_path>{{backups}}</allowed_path></backups>
     <macros><shard>1</shard><replica>a</replica></macros>
 </clickhouse>
 """
@@ -44,7 +45,7 @@ class ClusterEngine(ClickHouse):
 def write_config(directory: Path) -> Path:
     """Write the engine's configuration and return its path."""
     path = directory / "cluster.xml"
-    path.write_text(_CONFIG, "utf-8")
+    path.write_text(_CONFIG.format(backups=f"{directory}/backups/"), "utf-8")
     return path
 
 

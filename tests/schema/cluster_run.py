@@ -38,6 +38,7 @@ PUSHED_DOWN = {"optimize_skip_unused_shards": 1, "optimize_distributed_group_by_
 _OF_VISITS = re.compile("visit|funnel|conversion|dropped|users")
 """Questions that put a visit together; the others add up what each shard has."""
 
+BACKUP = "BACKUP DATABASE {database} TO File('otel_usage_2026-03-10/')"
 REQUESTS_OF_STATE = 1_000_000
 RETENTION_DAYS = 16_000
 
@@ -165,6 +166,9 @@ def main(directory: Path) -> None:
     _insert_spans(alone, build_traffic(100, seed=8))
     for shards in (by_key, grown):
         shards.spread(alone, "otel_traces")
+        # One copy on all servers, beside the shards.
+        shards.over.command("CREATE TABLE schema_migrations AS alone.schema_migrations")
+        shards.over.command("INSERT INTO schema_migrations SELECT * FROM alone.schema_migrations")
     found: dict[str, Any] = {
         "rows": [part.query("SELECT count() FROM events_local").rows[0][0] for part in by_key.parts],
         "visits on both shards": by_key.visits_on_both(),
@@ -251,6 +255,7 @@ def _use(client: ClusterEngine) -> dict[str, Any]:
         "migrated": first,
         "migrated again": migrate(client, cluster=ONE_SHARD).lines(),
         "tables": names(client, ""),
+        "events restored": _restore(client),
         "events sent": len(events),
         "counts": counts,
         "retention": retention_days_in_force(client),
@@ -263,9 +268,21 @@ def _use(client: ClusterEngine) -> dict[str, Any]:
     }
 
 
+def _restore(client: ClickHouse) -> int:
+    backup = BACKUP.format(database=client.dsn.database)
+    client.command(backup)
+    client.command(backup.replace("BACKUP", "RESTORE").replace(" TO ", " AS restored FROM "))
+    return int(client.query("SELECT count() FROM restored.events_local").rows[0][0])
+
+
 def _insert_state(client: ClickHouse, token: str) -> None:
     """Insert a state of a day of which the events are gone, as a copy does."""
-    row = {"service_name": "old", "day": date(2020, 1, 1), "browser": "Firefox", "requests": REQUESTS_OF_STATE}
+    row = {
+        "service_name": "old",
+        "day": date(2020, 1, 1),
+        "browser": "Firefox",
+        "requests": REQUESTS_OF_STATE,
+    }
     types = ["String", "Date", "String", "UInt64"]
     client.insert("browsers_daily_state", list(row), types, [[value] for value in row.values()], token=token)
 

@@ -88,6 +88,10 @@ def test_a_batch_that_is_sent_again_through_a_distributed_table_counts_once(foun
     assert REQUESTS_OF_STATE < first[1] < 2 * REQUESTS_OF_STATE
 
 
+def test_a_backup_has_the_events(found: dict[str, Any]) -> None:
+    assert found["events restored"] == found["events sent"]
+
+
 def test_the_rule_about_age_is_found_on_the_shards(found: dict[str, Any]) -> None:
     assert found["retention"] == RETENTION_DAYS
 
