@@ -37,6 +37,10 @@ type Plain<T> = T extends string ? `${T}` : T extends (infer U)[] ? Plain<U>[]
 type Field = Omit<grafana.FieldConfig, 'custom'>;
 type Properties = Omit<grafana.FieldConfigSource, 'defaults'>;
 type Frame = Omit<grafana.Panel, 'options' | 'fieldConfig'>;
+type Question = grafana.DataQuery & Record<string, unknown>;
+type Whole = Omit<grafana.Dashboard, 'panels' | 'annotations'> & {
+  annotations?: { list?: grafana.AnnotationQuery<Question>[] };
+};
 """
 
 
@@ -123,11 +127,11 @@ def _located(line: str, programs: Mapping[str, str]) -> str:
 def _program(dashboard: Dashboard) -> Iterator[str]:
     """Yield the TypeScript that says what a dashboard is."""
     yield _PREAMBLE
-    kinds = sorted({panel.type for panel in dashboard.panels if panel.type != "row"})
+    kinds = sorted({panel.type for panel in dashboard.panels} - {"row", *_WITHOUT_TYPES})
     for kind in kinds:
         yield f"import type * as {_identifier(kind)} from '{_types_of(kind)}';\n"
     whole = {key: value for key, value in dashboard.content.items() if key != "panels"}
-    yield _literal("the dashboard", "Plain<Omit<grafana.Dashboard, 'panels'>>", whole)
+    yield _literal("the dashboard", "Plain<Whole>", whole)
     for panel in dashboard.panels:
         yield from _panel_program(panel)
 
@@ -141,7 +145,8 @@ def _panel_program(panel: Panel) -> Iterator[str]:
     kind = _identifier(panel.type)
     frame = {key: value for key, value in panel.content.items() if key not in ("options", "fieldConfig")}
     yield _literal(place, "Plain<Frame>", frame)
-    yield _literal(f"{place}, options", f"Plain<{kind}.Options>", panel.content.get("options", {}))
+    known = "Record<string, never>" if panel.type in _WITHOUT_TYPES else f"Plain<{kind}.Options>"
+    yield _literal(f"{place}, options", known, panel.content.get("options", {}))
     fields = dict(panel.content.get("fieldConfig", {}))
     defaults = dict(fields.pop("defaults", {}))
     custom = defaults.pop("custom", {})
@@ -194,6 +199,8 @@ _NAMES = {
     "xychart": "XYChart",
 }
 """Kinds of panels, by the name of their types in the package."""
+_WITHOUT_TYPES = ("traces",)
+"""Kinds that the package says nothing of; they may have no options here."""
 
 
 def _types_of(kind: str) -> str:

@@ -27,7 +27,6 @@ from tests.serving import ServeProcess
 
 DASHBOARDS = read_dashboards()
 RANGES = {
-    "the two days": TimeRange(FIRST_DAY, TODAY, timedelta(hours=1)),
     "15 minutes": TimeRange(
         FIRST_DAY + timedelta(hours=9), FIRST_DAY + timedelta(hours=9, minutes=15), timedelta(seconds=5)
     ),
@@ -35,11 +34,11 @@ RANGES = {
     "over midnight": TimeRange(
         TODAY - timedelta(hours=30), TODAY - timedelta(hours=18), timedelta(minutes=10)
     ),
-    "long ago": TimeRange(TODAY - timedelta(days=400), TODAY - timedelta(days=399), timedelta(minutes=5)),
-    "nothing at all": TimeRange(FIRST_DAY, FIRST_DAY, timedelta(milliseconds=1)),
+    "no time at all": TimeRange(FIRST_DAY, FIRST_DAY, timedelta(milliseconds=1)),
 }
-TWO_DAYS = RANGES["the two days"]
+TWO_DAYS = TimeRange(FIRST_DAY, TODAY, timedelta(hours=1))
 READ_ONLY = {"readonly": 1}
+OF_A_SERVICE = [dashboard for dashboard in DASHBOARDS if "service" in dashboard.variables]
 each_dashboard = pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda dashboard: dashboard.path.stem)
 
 
@@ -98,19 +97,16 @@ def test_all_panels_answer_on_an_empty_database(empty: ClickHouse, dashboard: Da
     assert ask_all(dashboard, empty, first_choices(dashboard, empty, TWO_DAYS), TWO_DAYS) == []
 
 
-@each_dashboard
-@pytest.mark.parametrize("value", ["\\' OR 1=1 -- ", "' OR 1=1 -- ", "\\", "'", "a'), (1"])
-def test_no_value_of_a_variable_leaves_its_text(filled: ClickHouse, dashboard: Dashboard, value: str) -> None:
-    texts = {name: value for name, of in dashboard.variables.items() if of["type"] in ("query", "textbox")}
-    choices = first_choices(dashboard, filled, TWO_DAYS, **texts)
-    if "service" not in texts:
-        pytest.skip("the dashboard has no variable for the service")
+@pytest.mark.parametrize("dashboard", OF_A_SERVICE, ids=lambda dashboard: dashboard.path.stem)
+@pytest.mark.parametrize("value", ["\\' OR 1=1 -- ", "' OR 1=1 -- "])
+def test_no_service_in_a_link_leaves_its_text(filled: ClickHouse, dashboard: Dashboard, value: str) -> None:
+    choices = first_choices(dashboard, filled, TWO_DAYS, service=value)
+    asked = [query for panel in dashboard.panels for query in panel.queries if "${service" in query.sql]
 
-    for query in (query for panel in dashboard.panels for query in panel.queries):
-        if "service" in query.sql and "${service" in query.sql:
-            assert numbers_in(filled, expand(query.sql, choices, TWO_DAYS)) == 0, (
-                f"{query.place} found something"
-            )
+    found = [query.place for query in asked if numbers_in(filled, expand(query.sql, choices, TWO_DAYS))]
+
+    assert asked
+    assert found == []
 
 
 def numbers_in(client: ClickHouse, sql: str) -> float:

@@ -1,7 +1,7 @@
 """A few days of made-up traffic with a fixed seed, its way into ClickHouse, and its numbers counted in Python.
 
-Two services for two whole days before today, people and robots, a funnel of three stages, failures, refusals and events
-that are rejected. One service has a name that would break out of a text of SQL.
+Two services for two whole days before today, people and robots, a funnel of three stages, things that are looked
+at, failures, refusals and events that are rejected. One service has a name that would break out of a text of SQL.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ _AGENTS = {
         "mobile",
     ),
 }
-_PATHS = ("/", "/things", "/things/1", "/about")
+THING = "/things/1"
+_PATHS = ("/", "/things", THING, "/about")
 _STATUSES = (200,) * 16 + (302, 404, 403, 500)
 _COUNTRIES = ("CH", "DE", "FR", "")
 _REFERRERS = ("", "https://search.example/?q=1", "https://news.example/a")
@@ -88,7 +89,7 @@ def make_hits() -> list[Hit]:
 
 
 def _visit_hits(play: random.Random, number: int) -> Iterator[Hit]:
-    is_bot = number % 6 == 0
+    is_bot = number % 6 in (0, 5)
     visit = Visit(
         key_of(f"visit {number}"),
         SERVICES[number % 3 == 2],
@@ -167,6 +168,10 @@ def _spans(hit: Hit) -> Iterator[ReadableSpan]:
             start_ns=start_ns,
             duration_ns=0,
         )
+    for name, attributes in _further(hit):
+        yield build_span(
+            name, {**shared, **attributes}, service=visit.service, start_ns=start_ns, duration_ns=0
+        )
     if hit.status == 403:
         yield build_span(
             names.REJECTED,
@@ -174,6 +179,15 @@ def _spans(hit: Hit) -> Iterator[ReadableSpan]:
             service=visit.service,
             start_ns=start_ns,
         )
+
+
+def _further(hit: Hit) -> Iterator[tuple[str, dict[str, AttributeValue]]]:
+    """Yield the other events of a request: a thing that was looked at is counted twice, and told of by its page."""
+    if hit.path == THING:
+        thing: dict[str, AttributeValue] = {names.OBJECT_TYPE: "Thing", names.OBJECT_ID: "1"}
+        yield names.OBJECT_VIEWED, thing
+        yield names.COUNTER, {**thing, names.COUNTER_NAME: "looks", names.COUNTER_VALUE: 2}
+        yield names.ACTIVITY, {names.PATH: "/app/thing"}
 
 
 def by(key: Callable[[Hit], str], hits: Sequence[Hit]) -> Counter[str]:
