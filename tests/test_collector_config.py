@@ -92,6 +92,7 @@ def test_usage_waits_on_disk_and_is_tried_for_ever(path: Path) -> None:
         exporter = config["exporters"][name]
         assert exporter["sending_queue"]["storage"] in config["extensions"]
         assert exporter["sending_queue"]["sizer"] == "bytes"
+        assert exporter["sending_queue"]["num_consumers"] <= 4
         assert exporter["retry_on_failure"] == {"max_elapsed_time": "0s"}
     assert config["extensions"]["file_storage"]["fsync"] is True
 
