@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import sysconfig
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +14,9 @@ import pytest
 
 from tests.flask.launching import free_port
 from tests.serving import wait_for
+
+# The program needs the shared library of the Python that its wheel is for, which may be in no usual place.
+_ENVIRON = {"LD_LIBRARY_PATH": str(sysconfig.get_config_var("LIBDIR"))}
 
 
 def find_rotel() -> Path:
@@ -24,8 +28,8 @@ def find_rotel() -> Path:
     if spec is None or spec.origin is None:
         return _absent("rotel is not installed")
     program = Path(spec.origin).with_name("rotel-agent")
-    tried = subprocess.run([program, "--version"], capture_output=True, text=True)
-    # It needs glibc 2.34, and the shared library of the Python that its wheel is for.
+    tried = subprocess.run([program, "--version"], capture_output=True, text=True, env=_ENVIRON)
+    # It needs glibc 2.34 at least.
     return (
         program if tried.returncode == 0 else _absent(f"rotel cannot run here: {tried.stderr.strip()[-300:]}")
     )
@@ -60,7 +64,7 @@ class Rotel:
 
     def __enter__(self) -> Rotel:
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, env=_ENVIRON)
         wait_for(self._listens, f"the start of rotel, see {self._log},")
         return self
 
