@@ -1112,8 +1112,8 @@ SELECT
     span.Timestamp                                                                    AS timestamp,
     span.event_name                                                                   AS event_name,
     substringUTF8(toValidUTF8(span.ServiceName), 1, 256)                              AS service_name,
-    toFixedString(unhex(span.TraceId), 16)                                            AS trace_id_bytes,
-    toFixedString(unhex(span.SpanId), 8)                                              AS span_id_bytes,
+    toFixedString(substring(unhex(span.TraceId), 1, 16), 16)                          AS trace_id_bytes,
+    toFixedString(substring(unhex(span.SpanId), 1, 8), 8)                             AS span_id_bytes,
     toFixedString(if(match(span.ParentSpanId, '^[0-9a-fA-F]{16}$'), unhex(span.ParentSpanId), ''), 8)
                                                                                       AS parent_span_id_bytes,
     toFixedString(span.keys[1], 16)                                                   AS visit_key_bytes,
@@ -1222,7 +1222,7 @@ FROM
             address -> toIPv6OrDefault(
                 if(
                     position(address, ':') = 0
-                        OR NOT match(address, ':0[0-9]+\\.|\\.0[0-9]') AND (
+                        OR NOT match(address, ':::|:0[0-9]+\\.|\\.0[0-9]') AND (
                             position(address, '::') = 0
                             OR countSubstrings(address, ':') + (position(address, '.') > 0)
                                 - (startsWith(address, '::') OR endsWith(address, '::')) < 8
