@@ -24,10 +24,14 @@ START_NS = nanoseconds(NOON)
 
 
 def foreign_span(
-    attributes: Mapping[str, Any], name: str = "GET /shop", kind: SpanKind = SpanKind.SERVER
+    attributes: Mapping[str, Any],
+    name: str = "GET /shop",
+    *,
+    kind: SpanKind = SpanKind.SERVER,
+    span_id: int = 9,
 ) -> ReadableSpan:
     """Return a span that somebody else's pipeline has marked as usage event."""
-    context = SpanContext(7, 9, False, TraceFlags(TraceFlags.SAMPLED))
+    context = SpanContext(7, span_id, False, TraceFlags(TraceFlags.SAMPLED))
     return ReadableSpan(
         name,
         context,
@@ -84,9 +88,13 @@ OLD_COLUMNS = {
 
 
 @pytest.mark.parametrize(
-    "dialect", [COLLECTOR, OLD_COLLECTOR, ROTEL], ids=["Collector", "old Collector", "rotel"]
+    ("dialect", "kind"),
+    [
+        pytest.param(COLLECTOR, SpanKind.SERVER, id="Collector"),
+        pytest.param(OLD_COLLECTOR, SpanKind.CONSUMER, id="old Collector"),
+        pytest.param(ROTEL, SpanKind.INTERNAL, id="rotel"),
+    ],
 )
-@pytest.mark.parametrize("kind", [SpanKind.SERVER, SpanKind.INTERNAL, SpanKind.CONSUMER])
 def test_old_names_of_http_attributes_are_read_whoever_wrote_them(
     usage: ClickHouse, dialect: Dialect, kind: SpanKind
 ) -> None:
@@ -115,23 +123,24 @@ def test_present_names_win_over_old_ones(usage: ClickHouse) -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("attributes", "expected"),
-    [
-        ({"http.url": "https://shop.example/x/y?z=1"}, ("/x/y", "z=1", "")),
-        ({"http.target": "/only"}, ("/only", "", "")),
-        ({"http.target": "*"}, ("", "", "")),
-        ({"http.host": "shop.example:8443"}, ("", "", "shop.example")),
-        ({"http.host": "[2001:db8::1]:80"}, ("", "", "[2001:db8::1]")),
-        ({"http.server_name": "shop.example"}, ("", "", "shop.example")),
-    ],
+OLD_URLS = (
+    ({"http.url": "https://shop.example/x/y?z=1"}, ("/x/y", "z=1", "")),
+    ({"http.target": "/only"}, ("/only", "", "")),
+    ({"http.target": "*"}, ("", "", "")),
+    ({"http.host": "shop.example:8443"}, ("", "", "shop.example")),
+    ({"http.host": "[2001:db8::1]:80"}, ("", "", "[2001:db8::1]")),
+    ({"http.server_name": "shop.example"}, ("", "", "shop.example")),
 )
-def test_an_old_url_is_taken_apart(
-    usage: ClickHouse, attributes: dict[str, str], expected: tuple[str, str, str]
-) -> None:
-    land_spans(usage, foreign_span(attributes))
 
-    assert tuple(only_event(usage, "path", "query", "host").values()) == expected
+
+def test_an_old_url_is_taken_apart(usage: ClickHouse) -> None:
+    land_spans(
+        usage,
+        *[foreign_span(attributes, span_id=number) for number, (attributes, _) in enumerate(OLD_URLS, 1)],
+    )
+
+    rows = usage.query("SELECT path, query, host FROM events ORDER BY span_id").rows
+    assert rows == [expected for _, expected in OLD_URLS]
 
 
 def test_our_own_spans_are_taken_at_their_word(usage: ClickHouse) -> None:
@@ -148,29 +157,32 @@ def test_our_own_spans_are_taken_at_their_word(usage: ClickHouse) -> None:
     }
 
 
+LISTS: tuple[tuple[Any, str], ...] = (
+    (["a", "b"], "a,b"),
+    (['<é> & "q" \\ \'', "漢"], '<é> & "q" \\ \',漢'),
+    ([1, -2], "1,-2"),
+    ([1.5, 2.25], "1.5,2.25"),
+    ([True, False], "true,false"),
+    ([], ""),
+    (["x"] * 150, ",".join(["x"] * 100)),
+    ("[no list", "[no list"),
+    ("{no map}", "{no map}"),
+)
+
+
 @pytest.mark.parametrize(
     "dialect", [COLLECTOR, OLD_COLLECTOR, ROTEL], ids=["Collector", "old Collector", "rotel"]
 )
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (["a", "b"], "a,b"),
-        (['<é> & "q" \\ \'', "漢"], '<é> & "q" \\ \',漢'),
-        ([1, -2], "1,-2"),
-        ([1.5, 2.25], "1.5,2.25"),
-        ([True, False], "true,false"),
-        ([], ""),
-        (["x"] * 150, ",".join(["x"] * 100)),
-        ("[no list", "[no list"),
-        ("{no map}", "{no map}"),
-    ],
-)
-def test_a_list_is_its_parts_with_commas_between(
-    usage: ClickHouse, dialect: Dialect, value: Any, text: str
-) -> None:
-    land_spans(usage, foreign_span({"usage.property.p": value, names.USER_ID: value}), dialect=dialect)
+def test_a_list_is_its_parts_with_commas_between(usage: ClickHouse, dialect: Dialect) -> None:
+    spans = [
+        foreign_span({"usage.property.p": value, names.USER_ID: value}, span_id=number)
+        for number, (value, _) in enumerate(LISTS, 1)
+    ]
 
-    assert only_event(usage, "user_id", "properties") == {"user_id": text, "properties": {"p": text}}
+    land_spans(usage, *spans, dialect=dialect)
+
+    rows = usage.query("SELECT user_id, properties['p'] FROM events ORDER BY span_id").rows
+    assert rows == [(text, text) for _, text in LISTS]
 
 
 def test_the_name_of_a_span_is_the_event_where_nothing_names_it(usage: ClickHouse) -> None:
@@ -184,66 +196,81 @@ def test_the_name_of_a_span_is_the_event_where_nothing_names_it(usage: ClickHous
 
 
 COUNTER = {names.EVENT_NAME: names.COUNTER, names.COUNTER_NAME: "likes"}
-
-
-@pytest.mark.parametrize(
-    ("value", "reason"),
-    [
-        (3, ""),
-        (-(2**63), ""),
-        (2**63 - 1, ""),
-        (3.0, ""),
-        (2.0**53, ""),
-        (True, ""),
-        (2.5, "not_a_whole_number"),
-        (float("nan"), "not_a_whole_number"),
-        ("three", "not_a_whole_number"),
-        ([3], "not_a_whole_number"),
-        ("", "not_a_whole_number"),
-        (float("inf"), "out_of_range"),
-        (-1e300, "out_of_range"),
-        (1e20, "out_of_range"),
-    ],
+WHOLE: tuple[Any, ...] = (3, -(2**63), 2**63 - 1, 3.0, 2.0**53, True)
+MALFORMED: tuple[tuple[Any, str], ...] = (
+    (2.5, "not_a_whole_number"),
+    (float("nan"), "not_a_whole_number"),
+    ("three", "not_a_whole_number"),
+    ([3], "not_a_whole_number"),
+    ("", "not_a_whole_number"),
+    (float("inf"), "out_of_range"),
+    (-1e300, "out_of_range"),
+    (1e20, "out_of_range"),
 )
-def test_a_counter_that_cannot_be_counted_is_set_aside(usage: ClickHouse, value: Any, reason: str) -> None:
-    land_spans(usage, foreign_span({**COUNTER, names.COUNTER_VALUE: value}))
-
-    found = [row[0] for row in usage.query("SELECT reason FROM rejected_events").rows]
-    assert found == ([reason] if reason else [])
-    assert usage.query("SELECT sum(value) FROM counters_daily").rows == [(0 if reason else int(value),)]
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"TraceId": ""},
-        {"TraceId": "7" * 31},
-        {"TraceId": "7" * 33},
-        {"TraceId": "g" * 32},
-        {"SpanId": ""},
-        {"SpanId": "z" * 16},
-        {"SpanId": "9" * 1_000},
-        {"Timestamp": 0},
-        {"Timestamp": -1},
-    ],
-    ids=str,
+def test_a_counter_that_can_be_counted_is(usage: ClickHouse) -> None:
+    values = enumerate(WHOLE, 1)
+
+    land_spans(
+        usage, *[foreign_span({**COUNTER, names.COUNTER_VALUE: value}, span_id=n) for n, value in values]
+    )
+
+    rows = usage.query("SELECT counter_value FROM events ORDER BY span_id").rows
+    assert [row[0] for row in rows] == [int(value) for value in WHOLE]
+    assert usage.query("SELECT count() FROM rejected_events").rows == [(0,)]
+
+
+def test_a_counter_that_cannot_be_counted_is_set_aside(usage: ClickHouse) -> None:
+    values = enumerate(MALFORMED, 1)
+
+    land_spans(
+        usage, *[foreign_span({**COUNTER, names.COUNTER_VALUE: value}, span_id=n) for n, (value, _) in values]
+    )
+
+    rows = usage.query("SELECT reason FROM rejected_events ORDER BY event_id").rows
+    assert [row[0] for row in rows] == [reason for _, reason in MALFORMED]
+    assert usage.query("SELECT count() FROM events").rows == [(0,)]
+
+
+UNSTORABLE: tuple[dict[str, Any], ...] = (
+    {"TraceId": ""},
+    {"TraceId": "7" * 31},
+    {"TraceId": "7" * 33},
+    {"TraceId": "g" * 32},
+    {"SpanId": ""},
+    {"SpanId": "z" * 16},
+    {"SpanId": "9" * 1_000},
+    {"Timestamp": 0},
+    {"Timestamp": -1},
 )
-def test_a_span_that_no_event_can_be_made_of_is_set_aside(usage: ClickHouse, change: dict[str, Any]) -> None:
+
+
+def test_a_span_that_no_event_can_be_made_of_is_set_aside(usage: ClickHouse) -> None:
     row = traces_rows([foreign_span({})])[0]
 
-    land_rows(usage, [row, row | change])
+    land_rows(usage, [row, *[row | change for change in UNSTORABLE]])
 
     assert usage.query("SELECT count() FROM events").rows == [(1,)]
-    assert usage.query("SELECT reason FROM rejected_events").rows == [("ids or time cannot be stored",)]
+    rows = usage.query("SELECT reason, count() FROM rejected_events GROUP BY reason").rows
+    assert rows == [("ids or time cannot be stored", len(UNSTORABLE))]
 
 
-@pytest.mark.parametrize("parent", ["", "short", "g" * 16, "0" * 17])
-def test_a_parent_that_is_no_id_is_none(usage: ClickHouse, parent: str) -> None:
+def test_a_time_far_away_is_stored_as_the_exporter_would(usage: ClickHouse) -> None:
     row = traces_rows([foreign_span({})])[0]
 
-    land_rows(usage, [row | {"ParentSpanId": parent}])
+    land_rows(usage, [row | {"Timestamp": moment} for moment in (1, 2**63 - 1)])
 
-    assert only_event(usage, "parent_span_id") == {"parent_span_id": "0" * 16}
+    rows = usage.query("SELECT toUnixTimestamp64Nano(timestamp) AS ns FROM events ORDER BY ns").rows
+    assert rows == [(1,), (2**63 - 1,)]
+
+
+def test_a_parent_that_is_no_id_is_none(usage: ClickHouse) -> None:
+    row = traces_rows([foreign_span({})])[0]
+
+    land_rows(usage, [row | {"ParentSpanId": parent} for parent in ("", "short", "g" * 16, "0" * 17)])
+
+    assert usage.query("SELECT DISTINCT parent_span_id FROM events").rows == [("0" * 16,)]
 
 
 def test_an_end_before_the_start_is_no_time_at_all(usage: ClickHouse) -> None:
