@@ -40,6 +40,7 @@ def test_every_view_and_report_answers_over_two_shards_as_on_one_server(found: d
     assert {f"report {name}" for name in REPORTS} <= compared.keys()
     # Those that ask for what this traffic has not, or for one name where none is given.
     assert {name for name, rows in compared.items() if not rows} <= {
+        "report changes",
         "report object_counter_days",
         "report object_counters",
         "report objects_viewed",
