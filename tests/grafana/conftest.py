@@ -9,7 +9,7 @@ import pytest
 from otel_usage.clickhouse import ClickHouse
 from otel_usage.schema import migrate
 from tests.databases import new_database
-from tests.grafana.traffic import make_hits, send
+from tests.grafana.traffic import make_hits, send, store_trace
 from tests.serving import ServeProcess
 
 
@@ -19,4 +19,5 @@ def filled(serve: ServeProcess) -> Iterator[ClickHouse]:
     with new_database(serve) as client:
         migrate(client)
         send(make_hits(), serve.dsn_of(client.dsn.database))
+        store_trace(client)
         yield client

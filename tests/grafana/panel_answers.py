@@ -7,10 +7,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from otel_usage.clickhouse import QueryResult
-from tests.grafana.dashboards import TIME_SERIES, Panel, texts
+from tests.grafana.dashboards import TIME_SERIES, TRACES, Panel, texts
 
 _TIME_TYPES = ("Date", "DateTime")
 _NUMBER_TYPES = ("Int", "UInt", "Float", "Decimal")
+_TRACE_COLUMNS = {
+    "traceID",
+    "spanID",
+    "parentSpanID",
+    "operationName",
+    "serviceName",
+    "startTime",
+    "duration",
+}
+"""What Grafana draws a trace from: grafana.com/docs/grafana/latest/explore/trace-integration, data frame structure."""
 _FIELD_OF_LINK = re.compile(r"\$\{__data\.fields(?:\.([\w ]+)|\[\\?[\"']([^\"'\\]+)\\?[\"']\])[^}]*\}")
 
 
@@ -33,13 +43,15 @@ def is_number(name: str) -> bool:
 
 def faults(panel: Panel, form: int, result: QueryResult) -> list[str]:
     """Return what the panel would not find in the answer."""
-    found = list(_time_faults(form, result)) if form == TIME_SERIES else []
+    found = list(_time_faults(result)) if form == TIME_SERIES else []
+    if form == TRACES and (missing := _TRACE_COLUMNS - {*result.columns}):
+        found.append(f"a trace needs {sorted(missing)}")
     if form != TIME_SERIES or not _labels(result):
         found += _name_faults(panel, result.columns)
     return found
 
 
-def _time_faults(form: int, result: QueryResult) -> Iterator[str]:
+def _time_faults(result: QueryResult) -> Iterator[str]:
     times = [index for index, of_type in enumerate(result.types) if is_time(of_type)]
     if len(times) != 1:
         yield f"a time series needs one column of time, and {len(times)} of {result.columns} are"
@@ -49,6 +61,13 @@ def _time_faults(form: int, result: QueryResult) -> Iterator[str]:
     moments = [row[times[0]] for row in result.rows]
     if moments != sorted(moments):
         yield "a time series must be in the order of time"
+
+
+def annotation_faults(result: QueryResult) -> list[str]:
+    """Return what Grafana would miss to draw annotations from an answer."""
+    types = dict(zip(result.columns, result.types, strict=True))
+    found = [] if is_time(types.get("time", "")) else ["an annotation needs a column time"]
+    return found if "text" in types else [*found, "an annotation needs a column text"]
 
 
 def _labels(result: QueryResult) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from click.testing import CliRunner
@@ -17,7 +18,21 @@ from otel_usage.clickhouse import ClickHouse
 from tests.grafana.choices import first_choices
 from tests.grafana.dashboards import Dashboard, Panel, Query, read_dashboards
 from tests.grafana.macros import TimeRange, expand
-from tests.grafana.traffic import FIRST_DAY, FUNNEL, HOSTILE_SERVICE, TODAY, Hit, make_hits, visits_begun
+from tests.grafana.traffic import (
+    FIRST_DAY,
+    FUNNEL,
+    HOSTILE_SERVICE,
+    STAGES,
+    THING,
+    TODAY,
+    TRACE,
+    TRACE_ID,
+    Hit,
+    by,
+    came_to,
+    make_hits,
+    visits_begun,
+)
 from tests.serving import ServeProcess
 
 UNTIL = TODAY + timedelta(days=1)
@@ -104,6 +119,184 @@ def test_requests_over_time_are_those_of_each_hour_and_service(filled: ClickHous
         (hit.at.replace(minute=0, second=0, microsecond=0), hit.visit.service) for hit in chosen(wanted)
     )
     assert {(row["time"], row["service_name"]): row["requests"] for row in rows if row["requests"]} == sent
+
+
+def first_hits(hits: Sequence[Hit]) -> list[Hit]:
+    return [hit for hit in hits if hit.is_new]
+
+
+def domain_of(hit: Hit) -> str:
+    return urlsplit(hit.visit.referrer).hostname or "direct"
+
+
+def device_of(hit: Hit) -> str:
+    return "bot" if hit.visit.is_bot else "mobile" if hit.visit.browser == "Mobile Safari" else "desktop"
+
+
+def robots(hits: Sequence[Hit]) -> list[Hit]:
+    return [hit for hit in hits if hit.visit.is_bot]
+
+
+def signed_in(hits: Sequence[Hit]) -> list[Hit]:
+    return [hit for hit in hits if hit.visit.user]
+
+
+def with_status(*statuses: int) -> Callable[[Sequence[Hit]], list[Hit]]:
+    return lambda hits: [hit for hit in hits if hit.status in statuses]
+
+
+TABLES = [
+    ("acquisition", "Referrers", "name", "visits", first_hits, domain_of),
+    ("acquisition", "Countries", "name", "visits", first_hits, lambda hit: hit.visit.country or "unknown"),
+    ("acquisition", "Devices", "name", "visits", first_hits, device_of),
+    ("acquisition", "Browsers", "name", "visits", first_hits, lambda hit: hit.visit.browser),
+    ("acquisition", "Entry pages", "name", "visits", first_hits, lambda hit: hit.path),
+    ("acquisition", "Browsers in numbers", "browser", "requests", list, lambda hit: hit.visit.browser),
+    ("acquisition", "Browsers in numbers", "browser", "visits", first_hits, lambda hit: hit.visit.browser),
+    ("addresses", "Addresses", "client_address", "requests", list, lambda hit: hit.visit.address),
+    ("addresses", "Addresses", "client_address", "bot_requests", robots, lambda hit: hit.visit.address),
+    (
+        "addresses",
+        "Addresses that stand out",
+        "client_address",
+        "not_found",
+        with_status(404),
+        lambda hit: hit.visit.address,
+    ),
+    (
+        "addresses",
+        "Addresses that stand out",
+        "client_address",
+        "refused",
+        with_status(403),
+        lambda hit: hit.visit.address,
+    ),
+    ("content", "Pages", "route", "requests", list, lambda hit: hit.path),
+    ("content", "Pages", "route", "errors", with_status(500), lambda hit: hit.path),
+    ("live", "Requests", "service_name", "requests", list, lambda hit: hit.visit.service),
+    (
+        "pipeline",
+        "Set aside by reason",
+        "reason",
+        "events",
+        lambda _: with_status(403)(HITS),
+        lambda _: "unknown_counter",
+    ),
+    ("reliability", "Failures by route", "route", "failures", with_status(500), lambda hit: hit.path),
+    (
+        "reliability",
+        "Server errors",
+        "service_name",
+        "errors",
+        with_status(500),
+        lambda hit: hit.visit.service,
+    ),
+    (
+        "visits",
+        "Visits by day and service",
+        "service_name",
+        "visits",
+        first_hits,
+        lambda hit: hit.visit.service,
+    ),
+    ("visits", "Users", "user_id", "requests", signed_in, lambda hit: hit.visit.user),
+]
+"""Dashboard, panel, the columns of a key and of its number; which hits count, and for what key."""
+
+
+@pytest.mark.parametrize(("board", "title", "key", "number", "of", "key_of_hit"), TABLES)
+@each_choice
+def test_a_table_counts_what_was_sent(
+    filled: ClickHouse,
+    board: str,
+    title: str,
+    key: str,
+    number: str,
+    of: Callable[[Sequence[Hit]], Sequence[Hit]],
+    key_of_hit: Callable[[Hit], str],
+    wanted: Wanted,
+) -> None:
+    kind = "timeseries" if title == "Requests" else ""
+    shown: Counter[str] = Counter()
+    for row in rows_of(filled, f"otel-usage-{board}", title, wanted, kind):
+        shown[row[key]] += row[number]
+
+    assert +shown == by(key_of_hit, of(chosen(wanted)))
+
+
+def in_service(wanted: Wanted) -> list[Hit]:
+    """Return the hits that a choice leaves where the dashboard has no choice of robots."""
+    return chosen({**wanted, "bots": "with"})
+
+
+@each_choice
+def test_the_numbers_of_the_funnel_are_the_visits_that_came_so_far(
+    filled: ClickHouse, wanted: Wanted
+) -> None:
+    entered, addressed, paid = came_to(in_service(wanted))
+    uid = "otel-usage-funnels"
+    stages = rows_of(filled, uid, "Stages", wanted)
+    lost = Counter(
+        row["stage"] for row in rows_of(filled, uid, "Visits that were lost after a stage", wanted)
+    )
+
+    assert [number_of(filled, uid, title, wanted) for title in ("Entered", "Converted")] == [entered, paid]
+    assert number_of(filled, uid, "Conversion", wanted) == pytest.approx(paid / entered)
+    assert [(row["stage"], row["visits"]) for row in stages] == list(
+        zip(STAGES, (entered, addressed, paid), strict=True)
+    )
+    assert lost == +Counter({"basket": entered - addressed, "address": addressed - paid})
+
+
+@each_choice
+def test_the_numbers_of_robots_are_those_that_were_sent(filled: ClickHouse, wanted: Wanted) -> None:
+    hits = in_service(wanted)
+    of_robots = len(robots(hits))
+
+    assert number_of(filled, "otel-usage-bots", "Requests of robots", wanted) == of_robots
+    assert number_of(filled, "otel-usage-bots", "Share of all requests", wanted) == pytest.approx(
+        of_robots / len(hits)
+    )
+
+
+@each_choice
+def test_the_pipeline_accounts_for_every_event(filled: ClickHouse, wanted: Wanted) -> None:
+    hits = in_service(wanted)
+    events = len(hits) + sum(len(hit.stages) for hit in hits) + 3 * sum(hit.path == THING for hit in hits)
+    expected = {"Events stored": events, "Duplicates": 0, "Set aside": len(with_status(403)(HITS))}
+
+    assert {title: number_of(filled, "otel-usage-pipeline", title, wanted) for title in expected} == expected
+
+
+@each_choice
+def test_the_numbers_of_visits_are_those_that_began(filled: ClickHouse, wanted: Wanted) -> None:
+    hits = chosen(wanted)
+    visits = visits_begun(hits)
+
+    assert number_of(filled, "otel-usage-visits", "Visits", wanted) == visits
+    assert number_of(filled, "otel-usage-visits", "Requests a visit", wanted) == pytest.approx(
+        len(hits) / visits
+    )
+
+
+def test_a_trace_shows_its_spans_with_the_slow_one(filled: ClickHouse) -> None:
+    wanted = {"trace_id": TRACE_ID}
+
+    spans = rows_of(filled, "otel-usage-trace", "Spans of the trace", wanted)
+    slowest = rows_of(filled, "otel-usage-trace", "Slowest spans", wanted)
+
+    assert [
+        (row["spanID"], row["parentSpanID"], row["operationName"], row["duration"]) for row in spans
+    ] == list(TRACE)
+    assert slowest[1]["span_name"] == "SELECT things"
+
+
+def test_a_lost_visit_leads_to_the_events_of_its_last_request(filled: ClickHouse) -> None:
+    lost = rows_of(filled, "otel-usage-funnels", "Visits that were lost after a stage", EVERYTHING)[0]
+
+    events = rows_of(filled, "otel-usage-trace", "Usage events of the trace", {"trace_id": lost["trace_id"]})
+
+    assert [row["path"] for row in events if row["event_name"] == "request"] == [lost["last_path"]]
 
 
 # Two ways to ask give one number.

@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from otel_usage import ClickHouseSpanExporter, UsageSpanProcessor
 from otel_usage import attributes as names
+from otel_usage.clickhouse import ClickHouse
 from otel_usage.model import AttributeValue
 from tests.builders import key_of
 from tests.pipeline.spans import build_span
@@ -168,10 +169,9 @@ def _spans(hit: Hit) -> Iterator[ReadableSpan]:
             start_ns=start_ns,
             duration_ns=0,
         )
-    for name, attributes in _further(hit):
-        yield build_span(
-            name, {**shared, **attributes}, service=visit.service, start_ns=start_ns, duration_ns=0
-        )
+    for milliseconds, (name, attributes) in enumerate(_further(hit), 1):
+        after = start_ns + milliseconds * 10**6
+        yield build_span(name, {**shared, **attributes}, service=visit.service, start_ns=after, duration_ns=0)
     if hit.status == 403:
         yield build_span(
             names.REJECTED,
@@ -188,6 +188,25 @@ def _further(hit: Hit) -> Iterator[tuple[str, dict[str, AttributeValue]]]:
         yield names.OBJECT_VIEWED, thing
         yield names.COUNTER, {**thing, names.COUNTER_NAME: "looks", names.COUNTER_VALUE: 2}
         yield names.ACTIVITY, {names.PATH: "/app/thing"}
+
+
+TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
+TRACE = (
+    ("00f067aa0ba902b7", "", "GET /things", 250),
+    ("53995c3f42cd8ad8", "00f067aa0ba902b7", "SELECT things", 200),
+)
+"""Of one request and the query that took most of it: span id, parent, name, milliseconds."""
+
+
+def store_trace(client: ClickHouse) -> None:
+    """Store a trace of the app's own, as a Collector's ClickHouse exporter writes it; it holds no usage event."""
+    for span_id, parent, name, milliseconds in TRACE:
+        begin = int((FIRST_DAY + timedelta(hours=9)).timestamp()) * 10**9
+        client.command(
+            "INSERT INTO otel_traces (Timestamp, TraceId, SpanId, ParentSpanId, SpanName, SpanKind, ServiceName, Duration)"
+            f" VALUES (fromUnixTimestamp64Nano({begin}), '{TRACE_ID}', '{span_id}', '{parent}', '{name}', 'Server', 'shop',"
+            f" {milliseconds * 10**6})"
+        )
 
 
 def by(key: Callable[[Hit], str], hits: Sequence[Hit]) -> Counter[str]:
