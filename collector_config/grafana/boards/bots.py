@@ -29,7 +29,7 @@ def bots() -> Dashboard:
     """Return the dashboard."""
     return board(
         "otel-usage-bots",
-        "robots",
+        "bots",
         "Which robots come, and how much of the traffic is theirs.",
         [
             Section(

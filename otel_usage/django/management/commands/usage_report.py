@@ -10,7 +10,7 @@ from django.core.management.base import CommandParser
 
 from otel_usage.clickhouse import connect
 from otel_usage.django.management.usage_command import UsageCommand, dsn_in_force, wrong_usage
-from otel_usage.reports.model import DEFAULT_LIMIT
+from otel_usage.reports.model import BOTS, BUCKETS, DEFAULT_BUCKET, DEFAULT_LIMIT
 from otel_usage.reports.printing import DEFAULT_SINCE, REPORT_FORMATS, ReportRequest, list_reports
 
 _MOST_ROWS = 1_000_000
@@ -37,6 +37,12 @@ class Command(UsageCommand):
         parser.add_argument(
             "--object-type", type=_name, help="Objects of one type only, such as shop.Product."
         )
+        parser.add_argument("--stage", type=_name, help="Lost after this stage only; default: any.")
+        parser.add_argument("--trace", type=_name, help="One trace only; default: all.")
+        parser.add_argument("--bots", choices=tuple(BOTS), default="with", help="Whether robots count.")
+        parser.add_argument(
+            "--bucket", choices=tuple(BUCKETS), default=DEFAULT_BUCKET, help="How finely to count over time."
+        )
         parser.add_argument("--limit", type=_row_count, default=DEFAULT_LIMIT, help="Most rows.")
         parser.add_argument("--format", choices=REPORT_FORMATS, default="table", dest="output_format")
         parser.add_argument("--dsn", help="ClickHouse; default: OTEL_USAGE_DSN.")
@@ -54,6 +60,10 @@ class Command(UsageCommand):
             service=options["service"] or "",
             funnel=options["funnel"] or "",
             object_type=options["object_type"] or "",
+            stage=options["stage"] or "",
+            trace=options["trace"] or "",
+            bots=options["bots"],
+            bucket=options["bucket"],
             limit=options["limit"],
             output_format=options["output_format"],
         )
