@@ -19,9 +19,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from otel_usage import attributes as names
 from otel_usage.model import NO_SPAN, AttributeValue, Event
+from otel_usage.pipeline.events import SCOPE_NAME
 from otel_usage.pipeline.rows import to_text
+from otel_usage.server.old_names import add_new_names
 
 _MAX_TIME_NS = 2**63 - 1
+_LAST_EXACT_FLOAT = 2**53
 _SERVICE_NAME = "service.name"
 
 
@@ -49,11 +52,15 @@ class SpansRead:
         end_ns: int,
         name: str,
         attributes: dict[str, AttributeValue],
+        scope: str,
     ) -> None:
         """Count one span, and keep it as event if it is one."""
         if names.EVENT_ID not in attributes:
             self.ignored += 1
-        elif len(trace_id) != 16 or len(span_id) != 8 or not 0 < start_ns <= _MAX_TIME_NS:
+            return
+        if scope != SCOPE_NAME:
+            add_new_names(attributes)
+        if len(trace_id) != 16 or len(span_id) != 8 or not 0 < start_ns <= _MAX_TIME_NS:
             self.rejected += 1
         else:
             self.events.append(
@@ -95,6 +102,7 @@ def read_protobuf(body: bytes) -> SpansRead:
                     span.end_time_unix_nano,
                     span.name,
                     _protobuf_attributes(span.attributes),
+                    scope_spans.scope.name,
                 )
     return read
 
@@ -110,7 +118,7 @@ def _protobuf_attributes(pairs: Iterable[Any]) -> dict[str, AttributeValue]:
         else:
             other = _protobuf_value(value)
             if other is not None:
-                attributes[pair.key] = other
+                attributes[pair.key] = _flat(other)
     return attributes
 
 
@@ -123,12 +131,12 @@ _PROTOBUF_READERS: dict[str, Callable[[Any], Any]] = {
     "string_value": lambda value: value.string_value,
     "bool_value": lambda value: value.bool_value,
     "int_value": lambda value: value.int_value,
-    "double_value": lambda value: value.double_value,
-    "bytes_value": lambda value: value.bytes_value.hex(),
+    "double_value": lambda value: _number(value.double_value),
+    "bytes_value": lambda value: base64.b64encode(value.bytes_value).decode(),
     "array_value": lambda value: [_protobuf_value(part) for part in value.array_value.values],
-    "kvlist_value": lambda value: json.dumps(
-        {pair.key: _protobuf_value(pair.value) for pair in value.kvlist_value.values}
-    ),
+    "kvlist_value": lambda value: {
+        pair.key: _protobuf_value(pair.value) for pair in value.kvlist_value.values
+    },
 }
 
 
@@ -145,15 +153,16 @@ def read_json(body: bytes) -> SpansRead:
             resource = _json_attributes(resource_spans.get("resource") or {})
             service_name = to_text(resource.get(_SERVICE_NAME), names.MAX_NAME)
             for scope_spans in _items(resource_spans, "scopeSpans"):
+                scope = to_text((scope_spans.get("scope") or {}).get("name"), names.MAX_NAME)
                 for span in _items(scope_spans, "spans"):
-                    _add_json_span(read, service_name, span)
+                    _add_json_span(read, service_name, span, scope)
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
         # Which field it was is not said: the exception would quote what the client sent.
         raise MalformedRequest("The body is not a trace request in OTLP's JSON") from None
     return read
 
 
-def _add_json_span(read: SpansRead, service_name: str, span: Mapping[str, Any]) -> None:
+def _add_json_span(read: SpansRead, service_name: str, span: Mapping[str, Any], scope: str) -> None:
     read.add(
         service_name,
         bytes.fromhex(span.get("traceId") or ""),
@@ -163,7 +172,24 @@ def _add_json_span(read: SpansRead, service_name: str, span: Mapping[str, Any]) 
         int(span.get("endTimeUnixNano") or 0),
         to_text(span.get("name"), names.MAX_NAME),
         _json_attributes(span),
+        scope,
     )
+
+
+def _number(value: float) -> int | float:
+    """Return a double that is whole, and exactly so, as a whole number."""
+    return int(value) if abs(value) <= _LAST_EXACT_FLOAT and value.is_integer() else value
+
+
+def _flat(value: Any) -> AttributeValue:
+    """Return what an attribute may hold: maps, and what is nested in a list, become the text that a Collector stores."""
+    if isinstance(value, list):
+        return [_to_json(part) if isinstance(part, (dict, list)) else part for part in value]
+    return _to_json(value) if isinstance(value, dict) else value
+
+
+def _to_json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
 def _items(parent: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
@@ -184,7 +210,7 @@ def _json_attributes(parent: Mapping[str, Any]) -> dict[str, AttributeValue]:
         if not isinstance(key, str):
             raise TypeError
         if value is not None:
-            attributes[key] = value
+            attributes[key] = _flat(value)
     return attributes
 
 
@@ -210,20 +236,22 @@ def _bool(value: Any) -> bool:
 
 
 def _bytes(value: Any) -> str:
+    text = _text(value)
     try:
-        return base64.b64decode(_text(value), validate=True).hex()
+        base64.b64decode(text, validate=True)
     except binascii.Error:
         raise ValueError from None
+    return text
 
 
 _JSON_READERS: dict[str, Callable[[Any], Any]] = {
     "stringValue": _text,
     "boolValue": _bool,
     "intValue": int,
-    "doubleValue": float,
+    "doubleValue": lambda value: _number(float(value)),
     "bytesValue": _bytes,
     "arrayValue": lambda value: [_json_value(part) for part in _items(value, "values")],
-    "kvlistValue": lambda value: json.dumps(
-        {pair["key"]: _json_value(pair.get("value") or {}) for pair in _items(value, "values")}
-    ),
+    "kvlistValue": lambda value: {
+        pair["key"]: _json_value(pair.get("value") or {}) for pair in _items(value, "values")
+    },
 }

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 import yaml
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 
 from otel_usage.clickhouse import ClickHouse, connect
 from otel_usage.doctor import examine
@@ -26,6 +27,9 @@ from tests.collector.rotel import Rotel, find_rotel
 from tests.collector.stored import REJECTED, difference, read_rows
 from tests.collector.traffic import wait_until_passed_on
 from tests.databases import empty_tables
+from tests.server.http import send as post
+from tests.server.test_otlp import PROTOBUF
+from tests.server.test_otlp_spans import OLD_NAMES, build_request, text
 from tests.serving import ServeProcess, wait_for
 from tests.varied_events import varied_events
 
@@ -44,6 +48,19 @@ ATTRIBUTES = (
     "usage.property.flag=false",
 )
 PROPERTIES = {"tags": "a,b,c,Grüße", "numbers": "1,2", "flag": "false", "session.id": "a foreign key"}
+EACH_KIND = {
+    "text": text("Grüße"),
+    "bytes": AnyValue(bytes_value=b"\0\xff"),
+    "whole": AnyValue(double_value=2.0),
+    "fraction": AnyValue(double_value=-2.5),
+    "number": AnyValue(int_value=-(2**63)),
+    "flag": AnyValue(bool_value=True),
+    "list": AnyValue(array_value=ArrayValue(values=[text("a,b"), text(""), AnyValue(double_value=3.0)])),
+    "nested": AnyValue(
+        array_value=ArrayValue(values=[AnyValue(array_value=ArrayValue(values=[text("é<")]))])
+    ),
+    "map": AnyValue(kvlist_value=KeyValueList(values=[KeyValue(key=key, value=text("v")) for key in "ba"])),
+}
 COMPRESSIONS = ("", "lz4", "zstd", "gzip", "deflate", "none")
 
 
@@ -111,6 +128,32 @@ def test_telemetrygen_reaches_events_through_a_collector(
     assert stored_of(store, service) == [
         ("request", "/from/telemetrygen", 404, 1, PROPERTIES, SPANS, SPANS),
     ]
+
+
+def test_spans_of_another_tracer_are_the_same_events_by_serve_and_by_a_collector(
+    start_collector: StartCollector, serve: ServeProcess, store: ClickHouse, usage: ClickHouse, service: str
+) -> None:
+    environ = {"CLICKHOUSE_ENDPOINT": serve.http_url, "CLICKHOUSE_DATABASE": usage.dsn.database}
+    collector = start_collector("local.yaml", environ)
+    request = build_request(
+        **OLD_NAMES,
+        **{"http.target": text("/a?b=1")},
+        **{f"usage.property.{kind}": value for kind, value in EACH_KIND.items()},
+    )
+    resource_spans = request.resource_spans[0]
+    resource_spans.resource.attributes[0].value.string_value = service
+    body = request.SerializeToString()
+
+    for url in (serve.otlp_url, collector.otlp_url):
+        assert post(url, "/v1/traces", body=body, headers=PROTOBUF).status == 200
+    wait_until_passed_on(collector, 1)
+
+    direct, by_collector = (
+        read_rows(client, f"(SELECT * FROM events WHERE service_name = '{service}')")
+        for client in (store, usage)
+    )
+    assert len(direct) == 1
+    assert difference(direct, by_collector) == []
 
 
 @pytest.mark.parametrize("exporter", ["otlp", "clickhouse"])

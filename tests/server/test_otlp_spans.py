@@ -9,6 +9,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 
 from otel_usage.model import NO_SPAN
+from otel_usage.pipeline.events import SCOPE_NAME
 from otel_usage.server.otlp_spans import MalformedRequest, read_json, read_protobuf
 
 TRACE_ID, SPAN_ID, PARENT_ID = bytes(range(16)), bytes(range(8)), bytes(range(8, 16))
@@ -84,9 +85,91 @@ def test_protobuf_and_json_give_the_same_event() -> None:
 
     assert event == same
     assert event[:7] == ("request", 1_700_000_000_000_000_001, 100, TRACE_ID, SPAN_ID, PARENT_ID, "shop")
-    assert event.attributes["bytes"] == "00ff"
+    assert event.attributes["bytes"] == "AP8="
     assert event.attributes["list"] == ["a", 1]
     assert "nothing" not in event.attributes
+
+
+def test_what_no_attribute_can_hold_becomes_the_text_that_a_collector_stores() -> None:
+    nested = KeyValueList(
+        values=[KeyValue(key="b", value=text("é<")), KeyValue(key="a", value=AnyValue(double_value=1.0))]
+    )
+    parts = [AnyValue(kvlist_value=nested), AnyValue(array_value=ArrayValue(values=[text("x"), text("y")]))]
+    request = build_request(
+        whole=AnyValue(double_value=2.0),
+        huge=AnyValue(double_value=1e300),
+        infinite=AnyValue(double_value=float("inf")),
+        map=AnyValue(kvlist_value=nested),
+        list=AnyValue(array_value=ArrayValue(values=[*parts, AnyValue(double_value=3.0)])),
+    )
+
+    (event,) = read_protobuf(request.SerializeToString()).events
+
+    assert (event.attributes["whole"], repr(event.attributes["whole"])) == (2, "2")
+    assert (event.attributes["huge"], event.attributes["infinite"]) == (1e300, float("inf"))
+    assert event.attributes["map"] == '{"a":1,"b":"é<"}'
+    assert event.attributes["list"] == ['{"a":1,"b":"é<"}', '["x","y"]', 3]
+
+
+OLD_NAMES = {
+    "http.method": text("GET"),
+    "http.status_code": AnyValue(int_value=404),
+    "http.response_content_length": AnyValue(int_value=7),
+    "http.scheme": text("https"),
+    "http.host": text("shop.example.org:8443"),
+    "http.user_agent": text("curl/8"),
+    "http.client_ip": text("192.0.2.1"),
+    "net.peer.ip": text("192.0.2.2"),
+    "enduser.id": text("7"),
+}
+
+
+NEW_NAMES = {
+    "http.request.method": "GET",
+    "http.response.status_code": 404,
+    "http.response.body.size": 7,
+    "url.scheme": "https",
+    "server.address": "shop.example.org",
+    "user_agent.original": "curl/8",
+    "client.address": "192.0.2.1",
+    "network.peer.address": "192.0.2.2",
+    "user.id": "7",
+}
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [
+        ({"http.target": text("/a/b?c=1#d")}, "/a/b", "c=1"),
+        ({"http.url": text("https://u@shop.example.org:8443/a?b=%20&c")}, "/a", "b=%20&c"),
+        ({"http.url": text("http://[broken"), "http.target": text("/x")}, "/x", ""),
+    ],
+    ids=["target", "address", "both"],
+)
+def test_old_names_of_another_tracer_are_read(target: dict[str, AnyValue], path: str, query: str) -> None:
+    request = build_request(**OLD_NAMES, **target)
+
+    (event,) = read_protobuf(request.SerializeToString()).events
+
+    expected = {**NEW_NAMES, "url.path": path, "url.query": query or None}
+    assert {name: event.attributes.get(name) for name in expected} == expected
+
+
+def test_a_new_name_wins_over_an_old_one() -> None:
+    request = build_request(**{**OLD_NAMES, "http.request.method": text("POST"), "url.path": text("")})
+
+    (event,) = read_protobuf(request.SerializeToString()).events
+
+    assert (event.attributes["http.request.method"], event.attributes["url.path"]) == ("POST", "")
+
+
+def test_old_names_on_spans_of_ours_are_somebody_elses() -> None:
+    request = build_request(**OLD_NAMES)
+    request.resource_spans[0].scope_spans[0].scope.name = SCOPE_NAME
+
+    (event,) = read_protobuf(request.SerializeToString()).events
+
+    assert "http.request.method" not in event.attributes
 
 
 def test_a_span_without_event_id_is_the_apps_own_and_ignored() -> None:
