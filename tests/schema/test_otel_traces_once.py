@@ -13,6 +13,7 @@ from otel_usage.clickhouse import ClickHouse
 from otel_usage.doctor import examine
 from otel_usage.model import Event
 from otel_usage.pipeline.events import to_span
+from otel_usage.schema.hold import hold_inserts
 from otel_usage.schema.landing import LANDINGS, apply_landing
 from otel_usage.schema.rebuild import rebuild_day
 from tests.builders import build_event, build_stage
@@ -85,6 +86,22 @@ def test_batches_of_which_views_make_equal_rows_both_count(landing: ClickHouse) 
 
     doubled = {view: 2 * number for view, number in once.items()}
     assert counts(landing) == doubled | {"funnel_stages": once["funnel_stages"]}
+
+
+def test_a_batch_that_is_refused_while_inserts_are_held_counts_once_when_it_comes_again(
+    landing: ClickHouse,
+) -> None:
+    block = block_of(a_batch("v"))
+    with hold_inserts(landing), pytest.raises(AssertionError, match="inserts_held"):
+        send_block(landing, block)
+    assert counts(landing)["events"] == 0
+
+    send_block(landing, block)
+    expected = counts(landing)
+    send_block(landing, block)
+
+    assert counts(landing) == expected
+    assert (expected["events"], expected["visits"]) == (4, 1)
 
 
 def test_equal_events_among_other_spans_are_another_batch(usage: ClickHouse) -> None:
