@@ -11,7 +11,16 @@ from typing import TextIO
 
 from otel_usage.clickhouse import ClickHouse
 from otel_usage.errors import OtelUsageError
-from otel_usage.privacy.person import ADDRESSES, EVENTS, REJECTED, STAGES, VISITS, Person, named_person
+from otel_usage.privacy.person import (
+    ADDRESSES,
+    EVENTS,
+    REJECTED,
+    SPANS,
+    STAGES,
+    VISITS,
+    Person,
+    named_person,
+)
 from otel_usage.privacy.selector import Selector
 
 _VIEWS = {VISITS: "visits", STAGES: "funnel_stages", ADDRESSES: "ips_daily"}
@@ -22,7 +31,10 @@ _ORDER = {
     VISITS: "started, visit_key, service_name",
     STAGES: "reached_at, visit_key, funnel, stage_index",
     ADDRESSES: "day, service_name, client_address, is_bot",
+    SPANS: "Timestamp, TraceId, SpanId",
 }
+_TIMES = {EVENTS: "timestamp", REJECTED: "timestamp", SPANS: "Timestamp"}
+"""By table of rows that are shown as they are: the column of their time."""
 
 
 def export_person(client: ClickHouse, selector: Selector) -> Iterator[str]:
@@ -63,16 +75,17 @@ def open_private_file(path: Path) -> Iterator[TextIO]:
 
 def _queries(client: ClickHouse, person: Person, table: str) -> Iterator[str]:
     condition, order = person.conditions[table], _ORDER[table]
-    if table in (EVENTS, REJECTED):
+    time = _TIMES.get(table)
+    if time:
         columns = _readable_columns(client, table)
         # Month by month, because a server may hold a whole result in memory before it sends any of it.
         months = client.query(
-            f"SELECT DISTINCT toYYYYMM(timestamp) AS month FROM {table} WHERE {condition} ORDER BY month",
+            f"SELECT DISTINCT toYYYYMM({time}) AS month FROM {table} WHERE {condition} ORDER BY month",
             person.parameters,
         ).rows
         for (month,) in months:
             yield (
-                f"SELECT {columns} FROM {table} WHERE toYYYYMM(timestamp) = {month} AND {condition} ORDER BY {order}"
+                f"SELECT {columns} FROM {table} WHERE toYYYYMM({time}) = {month} AND {condition} ORDER BY {order}"
             )
     else:
         of_view = condition if table == ADDRESSES else f"visit_key IN {person.visits}"
@@ -86,4 +99,4 @@ def _readable_columns(client: ClickHouse, table: str) -> str:
         "AND NOT startsWith(type, 'FixedString') ORDER BY position",
         {"table": table},
     ).rows
-    return ", ".join(row[0] for row in rows)
+    return ", ".join(f"`{row[0]}`" for row in rows)

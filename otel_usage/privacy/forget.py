@@ -145,7 +145,7 @@ class _Forgetting:
         self._kept: set[date] = set()
 
     def run(self) -> ForgetReport:
-        self._stage.collect_visits()
+        self._collect()
         held = {
             table: TableCount(table, rows) for table, rows in count_held(self._client, self._person).items()
         }
@@ -155,7 +155,7 @@ class _Forgetting:
             for month in self._months():
                 self._remove_month_held(month)
             self._remove_the_rest()
-            self._stage.collect_visits()
+            self._collect()
             left = count_held(self._client, self._person)
             if not any(left.values()):
                 break
@@ -163,6 +163,10 @@ class _Forgetting:
             held[table].after = rows
         self._stage.drop()
         return ForgetReport([*held.values(), *self._shared.values()], self._notes(gone, held))
+
+    def _collect(self) -> None:
+        self._stage.collect_visits(with_spans=True)
+        self._stage.collect_spans()
 
     def _months(self) -> list[int]:
         rows = self._client.query(
@@ -181,7 +185,9 @@ class _Forgetting:
                     raise
 
     def _remove_month(self, month: int, hold: Hold) -> None:
-        self._stage.collect_visits()
+        # Not from the spans: inserts wait meanwhile.
+        self._stage.collect_visits(with_spans=False)
+        self._stage.collect_spans_of_events(month)
         events = month_of_events(self._client, self._person, month)
         if not events.days:
             return
@@ -233,7 +239,7 @@ class _Forgetting:
             self._kept.update(state.kept_days())
 
     def _remove_the_rest(self) -> None:
-        """Delete what no event leads to: rejected events, and visits and addresses whose events are gone."""
+        """Delete what no event leads to: rejected events, spans, and visits and addresses whose events are gone."""
         self._wait_for_deletions()
         for table, rows in count_held(self._client, self._person).items():
             if rows and table != EVENTS:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from otel_usage import attributes as names
+from otel_usage.privacy import spans as span_conditions
 from otel_usage.privacy.selector import ADDRESS_HASH, USER, VISIT, VISITOR, Selector
 
 EVENTS, REJECTED, VISITS, STAGES, ADDRESSES, SUMMARIES = (
@@ -20,11 +21,15 @@ EVENTS, REJECTED, VISITS, STAGES, ADDRESSES, SUMMARIES = (
     "ips_daily_state",
     "summaries_state",
 )
+SPANS = span_conditions.SPANS
 VISIT_TABLES = (VISITS, STAGES)
 """State tables with a row for each visit."""
 
 _BY_ADDRESS = (ADDRESSES, SUMMARIES)
 """State tables with keys that are an address, and so a person's as a whole."""
+
+SPAN = "span"
+"""Kind of the ids of spans among what a stage notes."""
 
 _HAS_VISIT = "visit_key_bytes != toFixedString('', 16)"
 
@@ -41,6 +46,8 @@ class Person:
     """By table: in which rows stands what was named."""
     visits: str
     """Query in parentheses for the hex keys of the person's visits."""
+    spans: str
+    """Query for the ids of the person's events and of the spans that name the person or a visit of theirs."""
     parameters: Mapping[str, str]
     """Values that the conditions bind."""
 
@@ -56,20 +63,21 @@ def named_person(selector: Selector) -> Person:
         )
 
     direct = _direct(selector.kind, values_of)
-    return _person(selector.kind, direct, f"({visits_query(selector.kind, direct, values_of)})", parameters)
+    visits = f"({visits_query(selector.kind, direct, values_of)})"
+    return _person(selector.kind, direct, visits, "", parameters)
 
 
 def staged_person(kind: str, stage: str) -> Person:
-    """Return the person whose values and visits stand in the table `stage`, so that no statement names them."""
+    """Return the person whose values, visits and spans stand in the table `stage`, so that no statement names them."""
 
     def values_of(selected: str) -> str:
         return f"(SELECT value FROM {stage} WHERE selector = '{selected}')"
 
-    return _person(kind, _direct(kind, values_of), values_of(VISIT), {})
+    return _person(kind, _direct(kind, values_of), values_of(VISIT), values_of(SPAN), {})
 
 
 def visits_query(kind: str, direct: Mapping[str, str], values_of: Callable[[str], str]) -> str:
-    """Return the query for the hex keys of all visits in which stands what was named."""
+    """Return the query for the hex keys of all visits in which stands what was named, in the tables of `direct`."""
     if kind == VISIT:
         return f"SELECT value FROM {values_of(VISIT)}"
     queries = [
@@ -81,10 +89,17 @@ def visits_query(kind: str, direct: Mapping[str, str], values_of: Callable[[str]
         f"SELECT {_REJECTED_VISIT} AS value FROM {REJECTED} WHERE {_body(names.VISIT_KEY)} != '' "
         f"AND {direct[REJECTED]}"
     )
+    if SPANS in direct:
+        queries.append(
+            f"SELECT {span_conditions.VISIT_OF_SPAN} AS value FROM {SPANS} "
+            f"WHERE SpanAttributes['{names.VISIT_KEY}'] != '' AND {direct[SPANS]}"
+        )
     return f"SELECT DISTINCT value FROM ({' UNION ALL '.join(queries)})"
 
 
-def _person(kind: str, direct: Mapping[str, str], visits: str, parameters: Mapping[str, str]) -> Person:
+def _person(
+    kind: str, direct: Mapping[str, str], visits: str, noted_spans: str, parameters: Mapping[str, str]
+) -> Person:
     of_visits = f"visit_key_bytes IN (SELECT toFixedString(unhex(value), 16) FROM {visits})"
     conditions = dict.fromkeys((EVENTS, *VISIT_TABLES), of_visits)
     conditions[REJECTED] = (
@@ -93,10 +108,20 @@ def _person(kind: str, direct: Mapping[str, str], visits: str, parameters: Mappi
     if kind != VISIT:
         conditions[EVENTS] = f"({direct[EVENTS]} OR {of_visits})"
     conditions.update({table: direct[table] for table in _BY_ADDRESS if table in direct})
-    return Person(kind, conditions, direct, visits, parameters)
+    spans = (
+        f"SELECT event_id AS value FROM {EVENTS} WHERE {conditions[EVENTS]} UNION ALL "
+        f"SELECT {span_conditions.SPAN_ID} AS value FROM {SPANS} "
+        f"WHERE {span_conditions.identified_condition(direct[SPANS], visits)}"
+    )
+    conditions[SPANS] = span_conditions.condition(direct[SPANS], visits, noted_spans or f"({spans})")
+    return Person(kind, conditions, direct, visits, spans, parameters)
 
 
 def _direct(kind: str, values_of: Callable[[str], str]) -> dict[str, str]:
+    return {**_direct_in_tables(kind, values_of), SPANS: span_conditions.direct_condition(kind, values_of)}
+
+
+def _direct_in_tables(kind: str, values_of: Callable[[str], str]) -> dict[str, str]:
     values = values_of(kind)
     if kind == VISIT:
         key = f"visit_key_bytes IN (SELECT toFixedString(unhex(value), 16) FROM {values})"

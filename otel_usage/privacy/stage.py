@@ -11,7 +11,7 @@ import re
 import secrets
 
 from otel_usage.clickhouse import ClickHouse
-from otel_usage.privacy.person import Person, staged_person, visits_query
+from otel_usage.privacy.person import EVENTS, SPAN, SPANS, Person, staged_person, visits_query
 from otel_usage.privacy.selector import VISIT, Selector
 
 _NAME = re.compile(r"forgetting_[0-9a-f]{16}")
@@ -27,15 +27,31 @@ class Stage:
         self._kind = kind
         self.person: Person = staged_person(kind, name)
 
-    def collect_visits(self) -> None:
-        """Note the visits in which the person now stands; those that were noted stay."""
+    def collect_visits(self, *, with_spans: bool) -> None:
+        """Note the visits in which the person now stands; those that were noted stay.
+
+        Args:
+            with_spans: look into the spans too, which may be far more to read than all else.
+        """
         if self._kind == VISIT:
             return
-        query = visits_query(self._kind, self.person.direct, self._values_of)
-        self._client.command(
-            f"INSERT INTO {self.name} (selector, value) SELECT '{VISIT}', value FROM ({query}) "
-            f"WHERE value NOT IN {self._values_of(VISIT)}",
-            settings={"insert_deduplicate": 0},
+        direct = {
+            table: condition
+            for table, condition in self.person.direct.items()
+            if with_spans or table != SPANS
+        }
+        self._note(VISIT, visits_query(self._kind, direct, self._values_of))
+
+    def collect_spans(self) -> None:
+        """Note the spans that are the person's now, by themselves or by their events."""
+        self._note(SPAN, self.person.spans)
+
+    def collect_spans_of_events(self, month: int) -> None:
+        """Note the spans of the person's events of a month, which are about to go."""
+        condition = self.person.conditions[EVENTS]
+        self._note(
+            SPAN,
+            f"SELECT event_id AS value FROM {EVENTS} WHERE toYYYYMM(timestamp) = {month} AND {condition}",
         )
 
     def begin_swap(self, month: int) -> None:
@@ -80,9 +96,18 @@ class Stage:
             f"SELECT count() FROM {self.name} WHERE selector = {{kind:String}} AND value = {{value:String}}",
             {"kind": selector.kind, "value": selector.value},
         ).rows
-        # A forget of a user notes visits as well, so that one of a visit must not take it for its own.
+        # A forget of a user notes visits as well, so that one of a visit must not take it for its own. All note spans.
         kinds = {row[0] for row in self._client.query(f"SELECT DISTINCT selector FROM {self.name}").rows}
-        return bool(rows[0][0]) and not (selector.kind == VISIT and kinds - {VISIT, _SWAPPING, _SWAPPED})
+        return bool(rows[0][0]) and not (
+            selector.kind == VISIT and kinds - {VISIT, SPAN, _SWAPPING, _SWAPPED}
+        )
+
+    def _note(self, selected: str, query: str) -> None:
+        self._client.command(
+            f"INSERT INTO {self.name} (selector, value) SELECT '{selected}', value FROM ({query}) "
+            f"WHERE value NOT IN {self._values_of(selected)}",
+            settings={"insert_deduplicate": 0},
+        )
 
     def _add(self, rows: tuple[tuple[str, str], ...] | list[tuple[str, str]]) -> None:
         self._client.insert(
