@@ -21,6 +21,8 @@ from typing import Any
 
 import otel_usage.reports
 from otel_usage.clickhouse import ClickHouse
+from otel_usage.copying import copy_database, sides
+from otel_usage.dsn import parse_dsn
 from otel_usage.errors import OtelUsageError
 from otel_usage.model import Event
 from otel_usage.pipeline.events import to_span
@@ -179,6 +181,7 @@ def main(directory: Path) -> None:
         ],
         **_compare(alone, by_key, grown),
         **_use(open_database("used")),
+        "copied": _copy(open_database, "alone", "used"),
     }
     print(json.dumps(found, default=str))
 
@@ -266,6 +269,27 @@ def _use(client: ClusterEngine) -> dict[str, Any]:
             "forget": _refusal(lambda: forget(client, parse_selector(user="user 1"))),
         },
     }
+
+
+def _copy(open_database: Callable[[str], ClusterEngine], source: str, target: str) -> dict[str, Any]:
+    """Copy one database into another one, of which the engine needs its configuration to open them."""
+    read, written = open_database(source), open_database(target)
+    expected = _count_events(read) + _count_events(written)
+    directory = str(read.dsn.path)
+    vars(sides)["connect"] = lambda dsn, **_: open_database(parse_dsn(dsn).database)
+    report = copy_database(
+        f"chdb://{directory}/{source}", f"chdb://{directory}/{target}", is_dry_run=False, say=lambda _: None
+    )
+    return {
+        "faults": report.faults,
+        "compared": report.compared,
+        "events": _count_events(written),
+        "expected": expected,
+    }
+
+
+def _count_events(client: ClickHouse) -> int:
+    return int(client.query("SELECT count() FROM events").rows[0][0])
 
 
 def _restore(client: ClickHouse) -> int:

@@ -89,6 +89,14 @@ def test_a_batch_that_is_sent_again_through_a_distributed_table_counts_once(foun
     assert REQUESTS_OF_STATE < first[1] < 2 * REQUESTS_OF_STATE
 
 
+def test_a_copy_into_a_cluster_is_exact(found: dict[str, Any]) -> None:
+    copied = found["copied"]
+
+    assert copied["faults"] == []
+    assert copied["events"] == copied["expected"]
+    assert "have the same events on both sides" in copied["compared"]
+
+
 def test_a_backup_has_the_events(found: dict[str, Any]) -> None:
     assert found["events restored"] == found["events sent"]
 
