@@ -118,12 +118,11 @@ FROM
         arrayMap(
             address -> toIPv6OrDefault(
                 if(
-                    position(address, ':') = 0
-                        OR NOT match(address, ':::|:0[0-9]+\\.|\\.0[0-9]') AND (
-                            position(address, '::') = 0
-                            OR countSubstrings(address, ':') + (position(address, '.') > 0)
-                                - (startsWith(address, '::') OR endsWith(address, '::')) < 8
-                        ),
+                    NOT match(address, ':::|(^|:)0[0-9]+\\.|\\.0[0-9]') AND (
+                        position(address, '::') = 0
+                        OR countSubstrings(address, ':') + (position(address, '.') > 0)
+                            - (startsWith(address, '::') OR endsWith(address, '::')) < 8
+                    ),
                     address,
                     ''
                 )
