@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date
 from typing import NamedTuple, TypeAlias
 
 from otel_usage.clickhouse import ClickHouse
+from otel_usage.copying.sides import ask
+from otel_usage.importers.lookup import name_digits
 from otel_usage.schema.states import StateTable
 
 Unit: TypeAlias = tuple[date, str]
-"""A UTC day and a service."""
+"""A UTC day and a service; bytes of its name that are no UTF-8 stand as lone surrogates."""
 
 
 class EventCount(NamedTuple):
@@ -41,14 +43,13 @@ class StateCount(NamedTuple):
         )
 
 
-def count_events(client: ClickHouse, days: Iterable[date] | None = None) -> dict[Unit, EventCount]:
-    """Return the numbers of the events, of all days by default."""
-    where = "1" if days is None else f"toDate(timestamp) IN ({_dates(days)})"
-    rows = client.query(
-        "SELECT toDate(timestamp) AS day, service_name, count(), sum(cityHash64(trace_id_bytes, span_id_bytes)) "
-        f"FROM events WHERE {where} GROUP BY day, service_name"
-    ).rows
-    return {(day, service): EventCount(events, digest) for day, service, events, digest in rows}
+def _count_events(client: ClickHouse) -> dict[Unit, EventCount]:
+    rows = ask(
+        client,
+        "SELECT toDate(timestamp) AS day, hex(service_name) AS service, count(), "
+        "sum(cityHash64(trace_id_bytes, span_id_bytes)) FROM events GROUP BY day, service",
+    )
+    return {(day, _name(digits)): EventCount(events, digest) for day, digits, events, digest in rows}
 
 
 class Inventory(NamedTuple):
@@ -65,41 +66,49 @@ class Inventory(NamedTuple):
 
 def take_inventory(client: ClickHouse, tables: Collection[StateTable]) -> Inventory:
     """Count everything; the states first, so that each event they count is among the events, too."""
-    months = state_months(client, tables)
-    states: dict[str, dict[Unit, StateCount]] = {}
-    for table in tables:
-        found = states[table.name] = {}
-        for month in months:
-            found.update(count_states(client, table, month))
-    return Inventory(count_events(client), states)
+    states: dict[str, dict[Unit, StateCount]] = {table.name: {} for table in tables}
+    for month in _state_months(client, tables):
+        for name, counts in count_states(client, tables, month).items():
+            states[name].update(counts)
+    return Inventory(_count_events(client), states)
 
 
 def count_distinct_events(client: ClickHouse, day: date, service: str) -> int:
     """Return how many events a unit has, those that are stored twice once."""
-    rows = client.query(
+    rows = ask(
+        client,
         "SELECT uniqExact(trace_id_bytes, span_id_bytes) FROM events "
-        f"WHERE service_name = {{service:String}} AND toDate(timestamp) = toDate('{day}')",
-        {"service": service},
-    ).rows
+        f"WHERE service_name = unhex({{service:String}}) AND toDate(timestamp) = toDate('{day}')",
+        {"service": name_digits(service)},
+    )
     return int(rows[0][0])
 
 
-def state_months(client: ClickHouse, tables: Collection[StateTable]) -> list[int]:
+def _state_months(client: ClickHouse, tables: Collection[StateTable]) -> list[int]:
     """Return the months of which there are states, such as 202603."""
     queries = (f"SELECT DISTINCT toYYYYMM(day) AS month FROM {table.name}" for table in tables)
-    rows = client.query(f"SELECT DISTINCT month FROM ({' UNION ALL '.join(queries)}) ORDER BY month").rows
+    rows = ask(client, f"SELECT DISTINCT month FROM ({' UNION ALL '.join(queries)}) ORDER BY month")
     return [row[0] for row in rows]
 
 
-def count_states(client: ClickHouse, table: StateTable, month: int) -> dict[Unit, StateCount]:
-    """Return the numbers of a month of a state table."""
-    return _count(client, table, table.name, f"toYYYYMM(state.day) = {month}")
+def count_states(
+    client: ClickHouse, tables: Collection[StateTable], month: int
+) -> dict[str, dict[Unit, StateCount]]:
+    """Return the numbers of a month of state tables, by the name of the table."""
+    return _count(
+        client,
+        {table.name: _counting(table, table.name, f"toYYYYMM(state.day) = {month}") for table in tables},
+    )
 
 
-def count_given(client: ClickHouse, table: StateTable, days: Iterable[date]) -> dict[Unit, StateCount]:
-    """Return the numbers that a state table would have if it were made of the events of some days."""
+def count_given(
+    client: ClickHouse, tables: Collection[StateTable], days: Iterable[date]
+) -> dict[str, dict[Unit, StateCount]]:
+    """Return the numbers that state tables would have if they were made of the events of some days."""
     events = f"(SELECT * FROM events WHERE toDate(timestamp) IN ({_dates(days)}))"
-    return _count(client, table, f"({table.of_events(events)})", "1")
+    return _count(
+        client, {table.name: _counting(table, f"({table.of_events(events)})", "1") for table in tables}
+    )
 
 
 def count_bucket(client: ClickHouse, table: StateTable, where: str, unit: Unit) -> StateCount | None:
@@ -111,19 +120,30 @@ def count_bucket(client: ClickHouse, table: StateTable, where: str, unit: Unit) 
         where: condition on the columns of its key, those of `state`.
         unit: the only one that the condition fits; its service is the parameter `service`.
     """
-    return _count(client, table, table.name, where, service=unit[1]).get(unit)
+    found = _count(client, {table.name: _counting(table, table.name, where)}, service=unit[1])
+    return found[table.name].get(unit)
+
+
+def _counting(table: StateTable, rows: str, where: str) -> str:
+    sums = ", ".join(f"sum({column})" for column in table.counts)
+    return (
+        f"SELECT '{table.name}' AS name, day, hex(service_name) AS service, count(), sum(cityHash64(*)), "
+        f"CAST([{sums}], 'Array(UInt64)') FROM ({table.merged(rows, where)}) GROUP BY day, service"
+    )
 
 
 def _count(
-    client: ClickHouse, table: StateTable, rows: str, where: str, service: str = ""
-) -> dict[Unit, StateCount]:
-    sums = "".join(f", sum({column})" for column in table.counts)
-    found = client.query(
-        f"SELECT day, service_name, count(), sum(cityHash64(*)){sums} FROM ({table.merged(rows, where)}) "
-        "GROUP BY day, service_name",
-        {"service": service},
-    ).rows
-    return {(row[0], row[1]): StateCount(row[2], row[3], tuple(row[4:])) for row in found}
+    client: ClickHouse, queries: Mapping[str, str], service: str = ""
+) -> dict[str, dict[Unit, StateCount]]:
+    counts: dict[str, dict[Unit, StateCount]] = {name: {} for name in queries}
+    rows = ask(client, " UNION ALL ".join(queries.values()), {"service": name_digits(service)})
+    for name, day, digits, keys, digest, sums in rows:
+        counts[name][day, _name(digits)] = StateCount(keys, digest, tuple(sums))
+    return counts
+
+
+def _name(digits: str) -> str:
+    return bytes.fromhex(digits).decode("utf-8", "surrogateescape")
 
 
 def _dates(days: Iterable[date]) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, timezone
 from typing import NamedTuple, TypeVar
 
 from otel_usage.clickhouse import ClickHouse, NativeBlock, compress_blocks
 from otel_usage.errors import OtelUsageError
 from otel_usage.importers.event_rows import Encoded
 from otel_usage.importers.identity import ID_BYTES
+from otel_usage.importers.lookup import name_digits
 from otel_usage.importers.patience import until_taken
 
 _Result = TypeVar("_Result")
@@ -22,9 +23,10 @@ _FIRST_PAGE, _SMALLEST_PAGE, _LARGEST_PAGE = 20_000, 500, 100_000
 _PAGE_BYTES = 32 * 2**20
 _IDS_A_QUERY = 4_000
 """A statement has 262,144 characters at most (`max_query_size`), of which an id takes 48."""
+_DAY_NS = 86_400 * 10**9
 _BEFORE_ALL_NS, _AFTER_ALL_NS = -(2**62), 2**63 - 1
-_FIRST_DAY, _LAST_DAY = date(1970, 1, 1), date(2149, 6, 6)
-"""The days that ClickHouse's Date knows; it takes any other one for the nearer of them."""
+_DAYS = 65_536
+"""So many days has ClickHouse's Date; `toDate` begins again with the first one for times after the last one."""
 
 
 class Stretch(NamedTuple):
@@ -83,6 +85,10 @@ class SourceEvents:
             "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = 'events' "
             "AND default_kind NOT IN ('ALIAS', 'EPHEMERAL', 'MATERIALIZED') ORDER BY position"
         ).rows
+        first, last = client.query(
+            "SELECT toUnixTimestamp64Nano(min(timestamp)), toUnixTimestamp64Nano(max(timestamp)) FROM events"
+        ).rows[0]
+        self._has_odd_times = first < 0 or last >= _DAYS * _DAY_NS
         self.columns: Sequence[str] = (*_LEADING, *(row[0] for row in rows if row[0] not in _LEADING))
 
     def pages(self, stretch: Stretch, *, with_rows: bool) -> Iterator[Page]:
@@ -95,13 +101,11 @@ class SourceEvents:
         Raises:
             OtelUsageError: the source did not answer for a minute.
         """
-        start_ns, end_ns = _bounds(stretch)
+        start_ns, end_ns = self._bounds(stretch)
         after = (start_ns - 1, b"\xff" * ID_BYTES)
         limit = _FIRST_PAGE
         while True:
-            blocks = self._page(
-                stretch.service, after, end_ns, limit, self.columns if with_rows else _LEADING
-            )
+            blocks = self._page(stretch, after, end_ns, limit, self.columns if with_rows else _LEADING)
             if not blocks:
                 return
             page = Page(self, stretch.service, blocks, has_rows=with_rows)
@@ -112,21 +116,28 @@ class SourceEvents:
             if is_last:
                 return
 
+    def _bounds(self, stretch: Stretch) -> tuple[int, int]:
+        """Return the first and the last nanosecond at which events of these days can be."""
+        if self._has_odd_times:
+            return _BEFORE_ALL_NS, _AFTER_ALL_NS
+        return _midnight_ns(stretch.first), _midnight_ns(stretch.last) + _DAY_NS - 1
+
     def _page(
-        self, service: str, after: tuple[int, bytes], end_ns: int, limit: int, columns: Sequence[str]
+        self, stretch: Stretch, after: tuple[int, bytes], end_ns: int, limit: int, columns: Sequence[str]
     ) -> list[NativeBlock]:
         time_ns, event_id = after
         return self._ask(
             lambda: self._client.query_blocks(
                 columns,
-                "FROM events WHERE service_name = {service:String} "
+                "FROM events WHERE service_name = unhex({service:String}) "
                 "AND timestamp >= fromUnixTimestamp64Nano({time:Int64}, 'UTC') "
                 "AND timestamp <= fromUnixTimestamp64Nano({end:Int64}, 'UTC') "
+                f"AND toDate(timestamp) BETWEEN toDate('{stretch.first}') AND toDate('{stretch.last}') "
                 "AND (timestamp, trace_id_bytes, span_id_bytes) > (fromUnixTimestamp64Nano({time:Int64}, 'UTC'), "
                 "toFixedString(unhex({trace:String}), 16), toFixedString(unhex({span:String}), 8)) "
                 f"ORDER BY timestamp, trace_id_bytes, span_id_bytes {_ONE_ROW_AN_EVENT} LIMIT {limit}",
                 {
-                    "service": service,
+                    "service": name_digits(stretch.service),
                     "time": time_ns,
                     "end": end_ns,
                     "trace": event_id[:16].hex(),
@@ -158,14 +169,14 @@ class SourceEvents:
         return self._ask(
             lambda: self._client.query_blocks(
                 self.columns,
-                "FROM events WHERE service_name = {service:String} "
+                "FROM events WHERE service_name = unhex({service:String}) "
                 "AND timestamp >= fromUnixTimestamp64Nano({first:Int64}, 'UTC') "
                 "AND timestamp <= fromUnixTimestamp64Nano({last:Int64}, 'UTC') "
                 "AND (trace_id_bytes, span_id_bytes) IN ("
                 f"SELECT toFixedString(unhex(substring('{digits}', number * 48 + 1, 32)), 16), "
                 f"toFixedString(unhex(substring('{digits}', number * 48 + 33, 16)), 8) FROM numbers({len(ids)})) "
                 f"{_ONE_ROW_AN_EVENT}",
-                {"service": service, "first": min(times), "last": max(times)},
+                {"service": name_digits(service), "first": min(times), "last": max(times)},
             )
         )
 
@@ -184,13 +195,6 @@ def _ids(parts: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
 
 def _times(column: bytes) -> tuple[int, ...]:
     return struct.unpack(f"<{len(column) // 8}q", column)
-
-
-def _bounds(stretch: Stretch) -> tuple[int, int]:
-    """Return the first and the last nanosecond."""
-    first = _BEFORE_ALL_NS if stretch.first <= _FIRST_DAY else _midnight_ns(stretch.first)
-    last = _AFTER_ALL_NS if stretch.last >= _LAST_DAY else _midnight_ns(stretch.last + timedelta(days=1)) - 1
-    return first, last
 
 
 def _midnight_ns(day: date) -> int:

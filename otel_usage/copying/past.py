@@ -10,14 +10,13 @@ from otel_usage.copying.census import Inventory, Unit
 from otel_usage.copying.pages import Page, SourceEvents
 from otel_usage.copying.plan import Plan, by_month, stretches
 from otel_usage.copying.sides import Sides
-from otel_usage.copying.states import StateCopier
+from otel_usage.copying.states import Lacking, StateCopier
 from otel_usage.importers.patience import until_taken
 from otel_usage.importers.store import EventStore
 from otel_usage.schema.form import cluster_in_force
 from otel_usage.schema.states import StateTable
 
 _BESIDE = "copied_events"
-_COPY = {"insert_deduplicate": 0}
 
 
 class Past:
@@ -34,24 +33,22 @@ class Past:
     ) -> None:
         self._sides, self._tables = sides, tables
         self._source_events, self._store = source_events, store
-        self._states = StateCopier(sides, is_dry_run=is_dry_run)
+        self._states = StateCopier(sides)
         self._is_dry_run = is_dry_run
         self.events = 0
         """Newly stored."""
         self.keys: Counter[str] = Counter()
         """The same of each state table."""
-        self.refused: set[Unit] = set()
-        """The target has other states of them."""
-        self._refused_tables: defaultdict[tuple[str, str], list[date]] = defaultdict(list)
+        self.refused: dict[Unit, list[str]] = {}
+        """Of these the target has other states, in which tables."""
         self._left_behind: list[date] = []
 
     def copy(self, plan: Plan, source: Inventory, on_progress: Callable[[str], None]) -> None:
         """Copy all of it; a unit that is refused keeps what the target has."""
         for number, unit in enumerate(sorted(plan.by_states)):
             on_progress(f"{number:,} of {len(plan.by_states):,} days of summaries")
-            for table in self._tables:
-                self._copy_states(table, unit, plan, source)
-        units = {unit for unit in plan.by_states if plan.takes_events(unit)} - self.refused
+            self._copy_states(unit, plan, source)
+        units = {unit for unit in plan.by_states if plan.takes_events(unit)} - self.refused.keys()
         if cluster_in_force(self._sides.target):
             # A table beside `events` would be one more way into the shards, and their views count what comes.
             self._left_behind = sorted(unit[0] for unit in units if unit in source.events)
@@ -59,15 +56,26 @@ class Past:
         for of_month in by_month(units):
             self._copy_events(of_month, source)
 
-    def _copy_states(self, table: StateTable, unit: Unit, plan: Plan, source: Inventory) -> None:
-        count = source.states[table.name].get(unit)
-        if count is None or not plan.takes_states(table.name, unit):
+    def _copy_states(self, unit: Unit, plan: Plan, source: Inventory) -> None:
+        """Copy the states of a unit in all tables, or in none."""
+        lacking: list[Lacking] = []
+        others = []
+        for table in self._tables:
+            count = source.states[table.name].get(unit)
+            if count is None or not plan.takes_states(table.name, unit):
+                continue
+            found = self._states.lacking(table, unit, count)
+            if found is None:
+                others.append(table.name)
+            else:
+                lacking += found
+        if others:
+            self.refused[unit] = others
             return
-        copied = self._states.copy(table, unit, count)
-        self.keys[table.name] += copied.keys
-        if copied.is_refused:
-            self.refused.add(unit)
-            self._refused_tables[table.name, unit[1]].append(unit[0])
+        for some in lacking:
+            self.keys[some.table.name] += some.keys
+            if not self._is_dry_run:
+                self._states.send(some)
 
     def _copy_events(self, units: Collection[Unit], source: Inventory) -> None:
         """Store the events that are left of some units of one month in one step, past the views that count them."""
@@ -84,9 +92,17 @@ class Past:
                 missing += len(places)
         self.events += missing
         if missing and not self._is_dry_run:
-            day = min(day for day, _ in units)
-            target.command(f"ALTER TABLE events ATTACH PARTITION ID '{day:%Y%m}' FROM {_BESIDE}")
+            self._attach()
             target.command(f"DROP TABLE {_BESIDE} SYNC")
+
+    def _attach(self) -> None:
+        target = self._sides.target
+        partitions = target.query(
+            "SELECT DISTINCT partition_id FROM system.parts "
+            f"WHERE database = currentDatabase() AND table = '{_BESIDE}' AND active"
+        ).rows
+        for (partition,) in partitions:
+            target.command(f"ALTER TABLE events ATTACH PARTITION ID '{partition}' FROM {_BESIDE}")
 
     def _put_beside(self, page: Page, places: Iterable[int]) -> None:
         places = list(places)
@@ -96,14 +112,18 @@ class Past:
 
     def refused_lines(self) -> list[str]:
         """Return what to tell of the units that were refused."""
+        days_by_service: defaultdict[str, list[date]] = defaultdict(list)
+        for day, service in self.refused:
+            days_by_service[service].append(day)
+        tables = ", ".join(sorted({table for names in self.refused.values() for table in names}))
         lines = []
-        if days := self._left_behind:
+        if left := self._left_behind:
             lines.append(
-                f"events: what is left of {len(set(days))} days whose other events are gone, {days[0]} to {days[-1]}, "
+                f"what is left of the events of {len(set(left))} days, {left[0]} to {left[-1]}, whose other events are gone, "
                 "was not copied: over a cluster nothing can be stored past the views, which would count it again"
             )
         return lines + [
-            f"{table}: the states of {len(days)} days of {service!r}, {min(days)} to {max(days)}, were not copied: the "
-            "target has others of these days, and of events that are gone nobody can tell whether both count the same"
-            for (table, service), days in sorted(self._refused_tables.items())
+            f"the states of {len(days)} days of {service!r}, {min(days)} to {max(days)}, were not copied: the target has "
+            f"others of these days (in {tables}), and of events that are gone nobody can tell whether both count the same"
+            for service, days in sorted(days_by_service.items())
         ]

@@ -62,17 +62,19 @@ def _partly_gone(
     """Return the units that have more in a state table than all their events give."""
     gone: set[Unit] = set()
     for of_month in by_month(units):
-        for table in tables:
-            counts = source.states[table.name]
-            asked = {
-                unit
-                for unit in of_month
-                if unit in counts and counts[unit] != target.states[table.name].get(unit) and unit not in gone
-            }
-            if not asked:
-                continue
-            given = count_given(sides.source, table, {unit[0] for unit in asked})
-            gone |= {unit for unit in asked if counts[unit].exceeds(given.get(unit))}
+        asked = [
+            unit
+            for unit in of_month
+            if any(
+                unit in counts and counts[unit] != target.states[table].get(unit)
+                for table, counts in source.states.items()
+            )
+        ]
+        if not asked:
+            continue
+        for table, given in count_given(sides.source, tables, {day for day, _ in asked}).items():
+            counts = source.states[table]
+            gone |= {unit for unit in asked if unit in counts and counts[unit].exceeds(given.get(unit))}
     return gone
 
 

@@ -8,7 +8,7 @@ from datetime import date
 from typing import NamedTuple
 
 from otel_usage.clickhouse import ClickHouse, compress_blocks
-from otel_usage.copying.sides import Sides
+from otel_usage.copying.sides import Sides, ask
 from otel_usage.importers.patience import until_taken
 
 _COLUMNS = ("timestamp", "reason", "event_id", "body")
@@ -43,17 +43,18 @@ def copy_rejected(sides: Sides, *, is_dry_run: bool = False) -> RejectedCount:
 
 
 def _days(client: ClickHouse) -> dict[date, tuple[int, int]]:
-    rows = client.query(
+    rows = ask(
+        client,
         f"SELECT day, count(), sum(row) FROM (SELECT DISTINCT toDate(timestamp) AS day, {_ROW} AS row "
-        "FROM rejected_events) GROUP BY day ORDER BY day"
-    ).rows
+        "FROM rejected_events) GROUP BY day ORDER BY day",
+    )
     return {day: (count, digest) for day, count, digest in rows}
 
 
 def _rows(client: ClickHouse, day: date) -> set[int]:
-    rows = client.query(
-        f"SELECT DISTINCT {_ROW} FROM rejected_events WHERE toDate(timestamp) = toDate('{day}')"
-    ).rows
+    rows = ask(
+        client, f"SELECT DISTINCT {_ROW} FROM rejected_events WHERE toDate(timestamp) = toDate('{day}')"
+    )
     return {row[0] for row in rows}
 
 

@@ -13,11 +13,12 @@ from otel_usage.copying.past import Past
 from otel_usage.copying.plan import Plan, make_plan, stretches
 from otel_usage.copying.rejected import copy_rejected
 from otel_usage.copying.report import CopyReport, TableLine
-from otel_usage.copying.sides import Sides, open_sides
+from otel_usage.copying.sides import Sides, ask, open_sides
 from otel_usage.copying.verify import verify
 from otel_usage.errors import ClickHouseError, SchemaError
 from otel_usage.importers.chunk import Chunk, Tally
 from otel_usage.importers.event_rows import rows_of
+from otel_usage.importers.lookup import name_digits
 from otel_usage.importers.run import Import
 from otel_usage.importers.store import EventStore
 from otel_usage.schema.states import StateTable, load_states
@@ -75,13 +76,18 @@ class _Copy:
         self._report.faults += past.refused_lines()
         rejected = copy_rejected(self._sides, is_dry_run=self._is_dry_run)
         self._report.notes += [] if self._is_dry_run else self._store.settle()
-        self._say("Comparing both sides")
-        after = take_inventory(self._sides.target, self._tables)
+        after = (source, target)
+        if plan.by_events or plan.by_states:
+            self._say("Comparing both sides")
+            after = (
+                take_inventory(self._sides.source, self._tables),
+                take_inventory(self._sides.target, self._tables),
+            )
         in_source = sum(count.events for count in source.events.values()) - self._twice(plan, source)
         copied = tally.stored + past.events
         self._report.tables = [
             TableLine("events", in_source, copied, in_source - copied, _count(self._sides.target, "events")),
-            *(self._line(table, past, source, target, after) for table in self._tables),
+            *(self._line(table, past, source, target, after[1]) for table in self._tables),
             TableLine(
                 "rejected_events",
                 rejected.in_source,
@@ -93,7 +99,15 @@ class _Copy:
         self._note_traces()
         if not self._is_dry_run:
             verify(
-                self._sides, self._tables, self._store, self._events, plan, past.refused, source, self._report
+                self._sides,
+                self._tables,
+                self._store,
+                self._events,
+                plan,
+                past.refused,
+                source,
+                after,
+                self._report,
             )
         return self._report
 
@@ -114,11 +128,12 @@ class _Copy:
 
     def _has_events(self, stretch: Stretch) -> bool:
         return bool(
-            self._sides.target.query(
-                "SELECT 1 FROM events WHERE service_name = {service:String} "
+            ask(
+                self._sides.target,
+                "SELECT 1 FROM events WHERE service_name = unhex({service:String}) "
                 f"AND toDate(timestamp) BETWEEN toDate('{stretch.first}') AND toDate('{stretch.last}') LIMIT 1",
-                {"service": stretch.service},
-            ).rows
+                {"service": name_digits(stretch.service)},
+            )
         )
 
     def _tell(self, tally: Tally) -> None:
@@ -175,4 +190,4 @@ def _state_tables(sides: Sides) -> Collection[StateTable]:
 
 
 def _count(client: ClickHouse, table: str) -> int:
-    return int(client.query(f"SELECT count() FROM {table}").rows[0][0])
+    return int(ask(client, f"SELECT count() FROM {table}")[0][0])

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from otel_usage.clickhouse import ClickHouse, connect
 from otel_usage.cures import migrate_command
 from otel_usage.dsn import Dsn, parse_dsn
 from otel_usage.errors import SchemaError, SettingError
+from otel_usage.importers.patience import until_taken
 from otel_usage.schema import pending
 
 _LONG_SECONDS = 600
 """How long ClickHouse may take for one statement."""
+
+
+def ask(
+    client: ClickHouse, sql: str, parameters: Mapping[str, object] | None = None
+) -> list[tuple[Any, ...]]:
+    """Return the rows of a query, tried again for a while when nobody answers.
+
+    Raises:
+        OtelUsageError: nobody did.
+    """
+    return until_taken(lambda: client.query(sql, parameters).rows, what=f"{client.dsn!r} did not answer")
 
 
 class Sides(NamedTuple):

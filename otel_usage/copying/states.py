@@ -3,66 +3,69 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from otel_usage.clickhouse import compress_blocks
 from otel_usage.copying.census import StateCount, Unit, count_bucket
 from otel_usage.copying.sides import Sides
+from otel_usage.importers.lookup import name_digits
 from otel_usage.importers.patience import until_taken
 from otel_usage.schema.states import StateTable
 
 _KEYS_A_BATCH = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class Copied:
-    """What became of the states of a unit."""
+class Lacking(NamedTuple):
+    """Keys of one table and unit that the target has none of."""
 
-    keys: int = 0
-    """Newly stored."""
-    is_refused: bool = False
-    """The target has other states of that day and service, of which it cannot be told what they count."""
+    table: StateTable
+    unit: Unit
+    where: str
+    """Condition on the columns of `state`; the service is a parameter."""
+    keys: int
 
 
 class StateCopier:
-    """Copies states as they are, each key once."""
+    """Copies states as they are, each key once.
 
-    def __init__(self, sides: Sides, *, is_dry_run: bool = False) -> None:
+    They go in batches of keys, each of which is there as a whole or not at all, so that a run after one that was killed
+    goes on. The batches are the same as long as the source has as many keys.
+    """
+
+    def __init__(self, sides: Sides) -> None:
         self._sides = sides
-        self._is_dry_run = is_dry_run
         # New in each run: between two runs somebody may have deleted what the first one stored.
         self._token = f"copy-{secrets.token_hex(16)}"
         self._batches = 0
 
-    def copy(self, table: StateTable, unit: Unit, wanted: StateCount) -> Copied:
-        """Copy the states of one day and service of a table, as far as the target has none of them.
+    def lacking(self, table: StateTable, unit: Unit, wanted: StateCount) -> list[Lacking] | None:
+        """Return what the target lacks of one day and service of a table.
 
-        They go in batches of keys, each of which is there as a whole or not at all, so that a run after one that was
-        killed goes on. The batches are the same as long as the source has as many keys.
+        None when it has other states of them, of which nobody can tell what they count.
+        """
+        # A power of two, so that more batches than the last time are parts of its ones.
+        batches = 1 << (max(wanted.keys - 1, 0) // _KEYS_A_BATCH).bit_length()
+        found = []
+        for number in range(batches):
+            where = _where(table, unit, batches, number)
+            source, target = (count_bucket(client, table, where, unit) for client in self._sides)
+            if source is not None and target is None:
+                found.append(Lacking(table, unit, where, source.keys))
+            elif source != target:
+                return None
+        return found
+
+    def send(self, lacking: Lacking) -> None:
+        """Store them.
 
         Raises:
             OtelUsageError: ClickHouse did not take them for a minute.
         """
-        # A power of two, so that more batches than the last time are parts of its ones.
-        batches = 1 << (max(wanted.keys - 1, 0) // _KEYS_A_BATCH).bit_length()
-        copied = 0
-        for number in range(batches):
-            where = _where(table, unit, batches, number)
-            source, target = (count_bucket(client, table, where, unit) for client in self._sides)
-            if source is None or source == target:
-                continue
-            if target is not None:
-                return Copied(copied, is_refused=True)
-            if not self._is_dry_run:
-                self._send(table, unit, where)
-            copied += source.keys
-        return Copied(copied)
-
-    def _send(self, table: StateTable, unit: Unit, where: str) -> None:
+        table, unit, where, _ = lacking
         columns = table.column_names
         blocks = until_taken(
             lambda: self._sides.source.query_blocks(
-                columns, f"FROM {table.name} AS state WHERE {where}", {"service": unit[1]}
+                columns, f"FROM {table.name} AS state WHERE {where}", {"service": name_digits(unit[1])}
             ),
             what="The source did not answer",
         )
@@ -73,6 +76,6 @@ class StateCopier:
 
 
 def _where(table: StateTable, unit: Unit, batches: int, number: int) -> str:
-    of_unit = f"state.day = toDate('{unit[0]}') AND state.service_name = {{service:String}}"
+    of_unit = f"state.day = toDate('{unit[0]}') AND state.service_name = unhex({{service:String}})"
     keys = ", ".join(f"state.{key}" for key in table.keys)
     return of_unit if batches == 1 else f"{of_unit} AND cityHash64({keys}) % {batches} = {number}"

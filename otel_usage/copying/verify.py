@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from datetime import date
+from typing import NamedTuple
 
 from otel_usage.copying.census import (
     Inventory,
@@ -11,7 +14,6 @@ from otel_usage.copying.census import (
     Unit,
     count_given,
     count_states,
-    take_inventory,
 )
 from otel_usage.copying.pages import SourceEvents, Stretch
 from otel_usage.copying.plan import Plan, by_month
@@ -20,6 +22,16 @@ from otel_usage.copying.sides import Sides
 from otel_usage.importers.store import EventStore
 from otel_usage.schema.states import StateTable
 
+_OTHER = "the states of {services} on {day} are not those of the source (in {tables})"
+_LACKING = (
+    "the states of {services} on {day} lack events that the target has (in {tables}). "
+    "Run: otel-usage rebuild --day {day}"
+)
+_MORE = (
+    "The target has more of {services} on {day} than its events give (in {tables}), as when it has deleted some; that "
+    "cannot be compared"
+)
+_TORN_IN_SOURCE = "In the source, the states of {services} on {day} are not what its events give (in {tables}); in the target they are"
 _TRIES, _PAUSE_SECONDS = 5, 1.0
 """The states of an insert that is running come a moment after its events."""
 
@@ -32,6 +44,7 @@ def verify(
     plan: Plan,
     refused: Collection[Unit],
     before: Inventory,
+    inventories: tuple[Inventory, Inventory],
     report: CopyReport,
 ) -> None:
     """Add what is not equal to the faults of the report, and what explains a difference to its notes.
@@ -44,9 +57,10 @@ def verify(
         plan: how each unit was copied.
         refused: units whose states were not copied, of which the report says so already.
         before: what the source had when the copy began.
+        inventories: what both have now.
         report: is added to.
     """
-    source, target = (take_inventory(client, tables) for client in sides)
+    source, target = inventories
     late = 0
     for unit, count in source.events.items():
         if target.events.get(unit) == count or not plan.takes_events(unit) or unit in refused:
@@ -78,65 +92,73 @@ def _compare_states(
     report: CopyReport,
 ) -> None:
     source, target = inventories
-    for table in tables:
-        unlike = {
-            unit
-            for unit, count in source.states[table.name].items()
-            if target.states[table.name].get(unit) != count
-            and unit not in refused
-            and plan.takes_states(table.name, unit)
-        }
-        for day, service in sorted(unlike & plan.by_states):
-            report.faults.append(
-                f"{table.name}: the states of {service!r} on {day} are not those of the source"
-            )
-        for of_month in by_month(unlike - plan.by_states):
-            _compare_with_events(sides, table, of_month, inventories, report)
+    findings: defaultdict[str, set[tuple[str, Unit]]] = defaultdict(set)
+    unlike = {
+        (name, unit)
+        for name, counts in source.states.items()
+        for unit, count in counts.items()
+        if target.states[name].get(unit) != count and unit not in refused and plan.takes_states(name, unit)
+    }
+    for name, unit in unlike:
+        if unit in plan.by_states:
+            findings[_OTHER].add((name, unit))
+    for units in by_month({unit for _, unit in unlike} - plan.by_states):
+        differences = _differences(sides, tables, units)
+        for name, unit in unlike:
+            if unit in units:
+                has_same_events = source.events.get(unit) == target.events.get(unit)
+                findings[_judge(differences.get((name, unit)), has_same_events)].add((name, unit))
+    report.faults += _lines(_OTHER, findings) + _lines(_LACKING, findings)
+    report.notes += _lines(_MORE, findings) + _lines(_TORN_IN_SOURCE, findings)
 
 
-def _compare_with_events(
-    sides: Sides,
-    table: StateTable,
-    units: Collection[Unit],
-    inventories: tuple[Inventory, Inventory],
-    report: CopyReport,
-) -> None:
-    """Compare the states of the target with its own events, where it has others than the source."""
-    source, target = inventories
-    differences = _differences(sides, table, units)
-    for unit in units:
-        day, service = unit
-        stored, given = differences.get(unit, (None, None))
-        if given is not None and given.exceeds(stored):
-            report.faults.append(
-                f"{table.name}: the states of {service!r} on {day} lack events that the target has. "
-                f"Run: otel-usage rebuild --day {day}"
-            )
-        elif stored is not None:
-            report.notes.append(
-                f"{table.name}: the target has more of {service!r} on {day} than its events give, as when it has "
-                "deleted some; that cannot be compared"
-            )
-        elif source.events.get(unit) == target.events.get(unit):
-            report.notes.append(
-                f"{table.name}: the states of {service!r} on {day} are not what the events give, in the source; in the "
-                "target they are"
-            )
+def _judge(difference: _Difference | None, has_same_events: bool) -> str:
+    """Return what it means that the target has other states than the source; '' for what its other events explain."""
+    if difference is None:
+        return _TORN_IN_SOURCE if has_same_events else ""
+    if difference.given is not None and difference.given.exceeds(difference.stored):
+        return _LACKING
+    return _MORE
+
+
+def _lines(finding: str, findings: Mapping[str, set[tuple[str, Unit]]]) -> list[str]:
+    """Return a line for each day."""
+    by_day: defaultdict[date, set[tuple[str, str]]] = defaultdict(set)
+    for name, (day, service) in findings[finding]:
+        by_day[day].add((name, service))
+    return [
+        finding.format(
+            day=day,
+            services=", ".join(sorted({repr(service) for _, service in found})),
+            tables=", ".join(sorted({name for name, _ in found})),
+        )
+        for day, found in sorted(by_day.items())
+    ]
+
+
+class _Difference(NamedTuple):
+    """What the target has of a unit, and what its events give."""
+
+    stored: StateCount | None
+    given: StateCount | None
 
 
 def _differences(
-    sides: Sides, table: StateTable, units: Collection[Unit]
-) -> dict[Unit, tuple[StateCount | None, StateCount | None]]:
-    """Return what the target has of units, and what its events give, where that is not the same."""
+    sides: Sides, tables: Collection[StateTable], units: Collection[Unit]
+) -> dict[tuple[str, Unit], _Difference]:
+    """Return where the states of the target are not what its events give, by table and unit."""
     days = {unit[0] for unit in units}
     month = min(days).year * 100 + min(days).month
-    different: dict[Unit, tuple[StateCount | None, StateCount | None]] = {}
+    different: dict[tuple[str, Unit], _Difference] = {}
     for _ in range(_TRIES):
         # In this order: what comes between the two questions can only make the states the larger ones.
-        given = count_given(sides.target, table, days)
-        stored = count_states(sides.target, table, month)
+        given = count_given(sides.target, tables, days)
+        stored = count_states(sides.target, tables, month)
         different = {
-            unit: (stored.get(unit), given.get(unit)) for unit in units if stored.get(unit) != given.get(unit)
+            (table.name, unit): _Difference(stored[table.name].get(unit), given[table.name].get(unit))
+            for table in tables
+            for unit in units
+            if stored[table.name].get(unit) != given[table.name].get(unit)
         }
         if not different:
             break

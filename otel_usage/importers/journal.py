@@ -65,6 +65,8 @@ class Journal:
         if last is not None and not last.is_stored:
             return last
         attempt = last.attempt + 1 if last is not None else 0
+        # A name that comes from ClickHouse may be no UTF-8.
+        service = service.encode("utf-8", "replace").decode()
         entry = Entry(batch, attempt, False, service, tuple(days), events, self.last_block(), time.time_ns())
         self._write(entry)
         return entry

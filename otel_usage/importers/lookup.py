@@ -13,7 +13,7 @@ _IDS_A_QUERY = 8000
 _HEX_DIGITS = 32
 
 _IN_PERIOD = (
-    "service_name = {service:String} AND (empty({names:Array(String)}) OR event_name IN {names:Array(String)}) "
+    "service_name = unhex({service:String}) AND (empty({names:Array(String)}) OR event_name IN {names:Array(String)}) "
     "AND timestamp >= fromUnixTimestamp64Nano({first:Int64}, 'UTC') "
     "AND timestamp <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')"
 )
@@ -33,7 +33,7 @@ def ids_present(client: ClickHouse, rows: Rows, *, apart_ns: int = 0) -> set[byt
             events of these names.
     """
     parameters = {
-        "service": rows.service,
+        "service": name_digits(rows.service),
         "names": sorted(rows.names),
         "first": max(min(rows.times) - apart_ns, 0),
         "last": min(max(rows.times) + apart_ns, _LAST_NS),
@@ -47,6 +47,11 @@ def ids_present(client: ClickHouse, rows: Rows, *, apart_ns: int = 0) -> set[byt
         found = client.query(_of_traces(traces[start : start + _IDS_A_QUERY]), parameters).rows
         present.update(trace + span for trace, span in found)
     return present
+
+
+def name_digits(name: str) -> str:
+    """Return a name as hex digits, also one that was read from ClickHouse with bytes that are no UTF-8 in it."""
+    return name.encode("utf-8", "surrogateescape").hex()
 
 
 def _of_traces(traces: Sequence[bytes]) -> str:

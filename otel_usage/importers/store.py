@@ -36,6 +36,8 @@ _Result = TypeVar("_Result")
 
 _DAY_NS = 86_400 * 10**9
 _EPOCH = date(1970, 1, 1)
+_DAYS = 65_536
+"""ClickHouse's Date has so many, and begins again with the first one after the last one."""
 _SURELY_REMEMBERED = 5000
 """Blocks after which a token need not be known any more: half the window."""
 _DEAD_AFTER_SECONDS = 600.0
@@ -239,7 +241,8 @@ def _by_month(times: Sequence[int]) -> list[Sequence[int]]:
 
 
 def _days(rows: Rows, places: Sequence[int]) -> list[date]:
-    return [_date_of(day) for day in sorted({rows.times[place] // _DAY_NS for place in places})]
+    # As `toDate` says it.
+    return [_date_of(day) for day in sorted({rows.times[place] // _DAY_NS % _DAYS for place in places})]
 
 
 def _date_of(day: int) -> date:

@@ -12,19 +12,17 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import NamedTuple
 
-from otel_usage.clickhouse import ClickHouse, encode_native
+from otel_usage.clickhouse import ClickHouse
 from otel_usage.importers.access_log import AccessLog, LogOptions
 from otel_usage.importers.chunk import Tally
+from otel_usage.importers.event_rows import Encoded
 from otel_usage.importers.run import Import
 from otel_usage.importers.store import EventStore
-from otel_usage.pipeline.rows import COLUMNS
 from otel_usage.settings import Settings
 from tests.benchmarks.measure import spread
 from tests.benchmarks.servers import connection, running_serve
 from tests.benchmarks.table import Table
 
-_NAMES = [column.name for column in COLUMNS]
-_TYPES = [column.type for column in COLUMNS]
 _AGENTS = [
     f"Mozilla/5.0 (X11; Linux x86_64; rv:{version}.0) Gecko/20100101 Firefox/{version}.0"
     for version in range(60, 140)
@@ -96,17 +94,14 @@ def _import(client: ClickHouse, log: Path, lines: int, *, stored: int) -> _Measu
     return measured
 
 
-def _blocks(log: Path) -> list[bytes]:
-    return [
-        encode_native(_NAMES, _TYPES, chunk.rows.columns(range(len(chunk.rows.ids))))
-        for chunk in _log(log).chunks()
-    ]
+def _blocks(log: Path) -> list[Encoded]:
+    return [chunk.rows.encoded(range(len(chunk.rows.ids))) for chunk in _log(log).chunks()]
 
 
-def _prebuilt(client: ClickHouse, blocks: Sequence[bytes], lines: int) -> _Measured:
+def _prebuilt(client: ClickHouse, blocks: Sequence[Encoded], lines: int) -> _Measured:
     def insert() -> None:
         for block in blocks:
-            client.insert_native("events", _NAMES, block, token=uuid.uuid4().hex)
+            client.insert_native("events", block.names, block.block, token=uuid.uuid4().hex)
 
     return _measured(lines, insert)
 
