@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,19 @@ from tests.collector.programs import BUILD_SCRIPT
 BUILDER = CONFIG / "builder.yaml"
 FILES = sorted(set(CONFIG.glob("*.yaml")) - {BUILDER})
 KINDS = ("receivers", "processors", "exporters", "extensions")
+
+QUICK_GO = """#!/bin/bash
+set -e
+case $1 in
+    env) echo go1.26.0 ;;
+    run)
+        source=$(sed -n 's/^  output_path: //p' "$4")
+        mkdir "$source"
+        head -c 10000000 /dev/zero >"$source/otelcol-usage"
+        chmod +x "$source/otelcol-usage"
+        ;;
+esac
+"""
 
 each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 
@@ -89,6 +103,23 @@ def test_a_built_collector_is_not_built_again(tmp_path: Path) -> None:
     found = _build(tmp_path, tmp_path, os.environ["PATH"])
 
     assert (found.returncode, found.stdout, found.stderr) == (0, f"{built}\n", "")
+
+
+def test_two_builds_at_once_leave_one_whole_program(tmp_path: Path) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    # Compiling takes minutes; what is tried here is what the script does around it.
+    (tools / "go").write_text(QUICK_GO)
+    (tools / "go").chmod(0o755)
+
+    with ThreadPoolExecutor(2) as both:
+        first, second = both.map(lambda _: _build(tools, tmp_path, os.environ["PATH"]), range(2))
+
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert first.stdout == second.stdout
+    assert [path.name for path in (tmp_path / "cache" / "otel-usage").iterdir()] == [
+        Path(first.stdout.strip()).name
+    ]
 
 
 def _path_of(name: str) -> str:
