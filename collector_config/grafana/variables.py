@@ -8,17 +8,17 @@ from grafana_foundation_sdk.models.dashboard import VariableOption, VariableRefr
 from collector_config.grafana.datasource import PLUGIN_VERSION, SOURCE
 from collector_config.grafana.queries import report_sql
 
-_SERVICES = """SELECT '' AS value, 'All' AS text
-UNION ALL
-SELECT service_name AS value, service_name AS text
+_SERVICES = """SELECT value, text
 FROM
 (
-    SELECT DISTINCT service_name
+    SELECT '' AS value, 'All' AS text
+    UNION ALL
+    SELECT DISTINCT toString(service_name) AS value, value AS text
     FROM browsers_daily_state
     WHERE day >= toDate($__fromTime_ms, 'UTC') AND day <= toDate($__toTime_ms, 'UTC') AND service_name != ''
-    ORDER BY service_name
-    LIMIT 1000
-)"""
+)
+ORDER BY value
+LIMIT 1000"""
 _FUNNELS = """SELECT DISTINCT funnel
 FROM funnel_stages_state
 WHERE day >= toDate($__fromTime_ms, 'UTC') AND day <= toDate($__toTime_ms, 'UTC')
@@ -59,8 +59,12 @@ def funnel() -> QueryVariable:
 
 def stage() -> QueryVariable:
     """Return the choice of the stage after which visits were lost, or, with the empty text, of any."""
-    stages = report_sql("funnel", "stage AS value, stage AS text", variables=("service", "funnel"))
-    sql = f"SELECT '' AS value, 'Any' AS text\nUNION ALL\n{stages}"
+    stages = report_sql("funnel", "stage_index AS place, stage AS value", variables=("service", "funnel"))
+    any_stage = "SELECT toUInt8(0) AS place, '' AS value"
+    sql = (
+        "SELECT value, if(value = '', 'Any', value) AS text\n"
+        f"FROM\n(\n{any_stage}\nUNION ALL\n{stages}\n)\nORDER BY place, value"
+    )
     return (
         _query("stage", "Lost after", sql)
         .description("The stage that lost visits reached last; for the list of lost visits.")

@@ -147,7 +147,8 @@ def _lost() -> Section:
         [
             rows(
                 "Visits that were lost after a stage",
-                "The latest 200 visits that came to a stage, in order, and not to the next one, with their last request. The "
+                "The latest 200 visits that came to a stage, in order, and not to the next one, with their last request; those "
+                "that came a moment ago may still go on. The "
                 "trace leads to its spans, where otel_traces keeps them, and to its events. Where the request is no longer "
                 "kept there is no trace. Visits of robots are left out.",
                 report_sql("dropped", names(_LOST), variables=(*_CHOICE, "stage"), limit=200),

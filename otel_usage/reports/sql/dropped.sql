@@ -2,7 +2,7 @@
 --
 -- What counts for a stage is said in the view funnel_visits, as for the report funnel. A visit that came to the last
 -- stage is no loss; the last stage is the last one that any visit of the service reached in the days that are read.
--- Visits of robots are left out.
+-- A visit that still goes on counts as lost for as long as it does. Visits of robots are left out.
 --
 -- Parameters  first_day, end_day Date (UTC) of entry, half open; first_day_read, end_day_read Date, 31 days around
 --             them; service, funnel, stage ('' for all); limit
