@@ -8,11 +8,11 @@ from datetime import date, datetime, timezone
 from typing import NamedTuple, TypeVar
 
 from otel_usage.clickhouse import ClickHouse, NativeBlock, compress_blocks
+from otel_usage.copying.sides import patiently
 from otel_usage.errors import OtelUsageError
 from otel_usage.importers.event_rows import Encoded
 from otel_usage.importers.identity import ID_BYTES
 from otel_usage.importers.lookup import name_digits
-from otel_usage.importers.patience import until_taken
 
 _Result = TypeVar("_Result")
 
@@ -181,7 +181,7 @@ class SourceEvents:
         )
 
     def _ask(self, ask: Callable[[], _Result]) -> _Result:
-        return until_taken(ask, what="The source did not answer")
+        return patiently(self._client, ask)
 
 
 def _ids(parts: Sequence[tuple[bytes, bytes]]) -> list[bytes]:

@@ -9,9 +9,8 @@ from datetime import date
 from otel_usage.copying.census import Inventory, Unit
 from otel_usage.copying.pages import Page, SourceEvents
 from otel_usage.copying.plan import Plan, by_month, stretches
-from otel_usage.copying.sides import Sides
+from otel_usage.copying.sides import Sides, ask, patiently
 from otel_usage.copying.states import Lacking, StateCopier
-from otel_usage.importers.patience import until_taken
 from otel_usage.importers.store import EventStore
 from otel_usage.schema.form import cluster_in_force
 from otel_usage.schema.states import StateTable
@@ -35,6 +34,8 @@ class Past:
         self._source_events, self._store = source_events, store
         self._states = StateCopier(sides)
         self._is_dry_run = is_dry_run
+        self.without_events: set[Unit] = set()
+        """The events of these stay in the source."""
         self.events = 0
         """Newly stored."""
         self.keys: Counter[str] = Counter()
@@ -45,6 +46,8 @@ class Past:
 
     def copy(self, plan: Plan, source: Inventory, on_progress: Callable[[str], None]) -> None:
         """Copy all of it; a unit that is refused keeps what the target has."""
+        if not self._is_dry_run:
+            self._drop_beside()
         for number, unit in enumerate(sorted(plan.by_states)):
             on_progress(f"{number:,} of {len(plan.by_states):,} days of summaries")
             self._copy_states(unit, plan, source)
@@ -52,7 +55,8 @@ class Past:
         if cluster_in_force(self._sides.target):
             # A table beside `events` would be one more way into the shards, and their views count what comes.
             self._left_behind = sorted(unit[0] for unit in units if unit in source.events)
-            return
+            units = set()
+        self.without_events = plan.by_states - units
         for of_month in by_month(units):
             self._copy_events(of_month, source)
 
@@ -86,14 +90,19 @@ class Past:
                 places = self._store.missing(page)
                 if places and not self._is_dry_run:
                     if not missing:
-                        target.command(f"DROP TABLE IF EXISTS {_BESIDE} SYNC")
                         target.command(f"CREATE TABLE {_BESIDE} AS events")
                     self._put_beside(page, places)
                 missing += len(places)
         self.events += missing
         if missing and not self._is_dry_run:
             self._attach()
-            target.command(f"DROP TABLE {_BESIDE} SYNC")
+            self._drop_beside()
+
+    def _drop_beside(self) -> None:
+        # Also what a copy that was killed has left. Asked first, because few accounts may drop tables.
+        named = "SELECT 1 FROM system.tables WHERE database = currentDatabase() AND name = {name:String}"
+        if ask(self._sides.target, named, {"name": _BESIDE}):
+            self._sides.target.command(f"DROP TABLE {_BESIDE} SYNC")
 
     def _attach(self) -> None:
         target = self._sides.target
@@ -108,7 +117,9 @@ class Past:
         places = list(places)
         names, block = page.encoded(places)
         token = f"copy-{page.ids[places[0]].hex()}"
-        until_taken(lambda: self._sides.target.insert_native(_BESIDE, names, block, token=token))
+        patiently(
+            self._sides.target, lambda: self._sides.target.insert_native(_BESIDE, names, block, token=token)
+        )
 
     def refused_lines(self) -> list[str]:
         """Return what to tell of the units that were refused."""

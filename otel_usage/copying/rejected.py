@@ -8,8 +8,7 @@ from datetime import date
 from typing import NamedTuple
 
 from otel_usage.clickhouse import ClickHouse, compress_blocks
-from otel_usage.copying.sides import Sides, ask
-from otel_usage.importers.patience import until_taken
+from otel_usage.copying.sides import Sides, ask, patiently
 
 _COLUMNS = ("timestamp", "reason", "event_id", "body")
 _ROW = f"cityHash64({', '.join(_COLUMNS)})"
@@ -59,14 +58,16 @@ def _rows(client: ClickHouse, day: date) -> set[int]:
 
 
 def _send(sides: Sides, day: date, rows: Sequence[int]) -> None:
-    blocks = until_taken(
+    blocks = patiently(
+        sides.source,
         lambda: sides.source.query_blocks(
             _COLUMNS,
             f"FROM rejected_events WHERE toDate(timestamp) = toDate('{day}') "
             f"AND {_ROW} IN ({', '.join(map(str, rows))}) LIMIT 1 BY {_ROW}",
         ),
-        what="The source did not answer",
     )
     block = compress_blocks(blocks)
     token = f"copy-{secrets.token_hex(16)}"
-    until_taken(lambda: sides.target.insert_native("rejected_events", _COLUMNS, block, token=token))
+    patiently(
+        sides.target, lambda: sides.target.insert_native("rejected_events", _COLUMNS, block, token=token)
+    )

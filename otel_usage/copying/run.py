@@ -13,7 +13,7 @@ from otel_usage.copying.past import Past
 from otel_usage.copying.plan import Plan, make_plan, stretches
 from otel_usage.copying.rejected import copy_rejected
 from otel_usage.copying.report import CopyReport, TableLine
-from otel_usage.copying.sides import Sides, ask, open_sides
+from otel_usage.copying.sides import PATIENCE_SECONDS, Sides, ask, open_sides
 from otel_usage.copying.verify import verify
 from otel_usage.errors import ClickHouseError, SchemaError
 from otel_usage.importers.chunk import Chunk, Tally
@@ -61,7 +61,7 @@ class _Copy:
         self._sides, self._lease, self._say = sides, lease, say
         self._tables = _state_tables(sides)
         self._events = SourceEvents(sides.source)
-        self._store = EventStore(sides.target, kind=_KIND)
+        self._store = EventStore(sides.target, kind=_KIND, patience_seconds=PATIENCE_SECONDS)
         self._report = CopyReport(is_dry_run)
         self._is_dry_run = is_dry_run
 
@@ -86,7 +86,13 @@ class _Copy:
         in_source = sum(count.events for count in source.events.values()) - self._twice(plan, source)
         copied = tally.stored + past.events
         self._report.tables = [
-            TableLine("events", in_source, copied, in_source - copied, _count(self._sides.target, "events")),
+            TableLine(
+                "events",
+                in_source,
+                copied,
+                max(in_source - copied - self._left(past, source), 0),
+                _count(self._sides.target, "events"),
+            ),
             *(self._line(table, past, source, target, after[1]) for table in self._tables),
             TableLine(
                 "rejected_events",
@@ -104,7 +110,7 @@ class _Copy:
                 self._store,
                 self._events,
                 plan,
-                past.refused,
+                past,
                 source,
                 after,
                 self._report,
@@ -143,6 +149,16 @@ class _Copy:
         if self._lease is not None:
             self._lease.check()
         self._say(what)
+
+    def _left(self, past: Past, source: Inventory) -> int:
+        """Return how many events stay in the source only."""
+        left = sum(source.events[unit].events for unit in past.without_events if unit in source.events)
+        if left:
+            self._report.notes.append(
+                f"{left:,} events of days of which some are gone already stay in the source: the target would delete them "
+                "by their age, or has other states of these days, or is a cluster, which takes no events past its views"
+            )
+        return left
 
     def _twice(self, plan: Plan, source: Inventory) -> int:
         """Return how many rows of the source stand for an event that another row is."""

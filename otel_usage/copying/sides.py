@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from otel_usage.clickhouse import ClickHouse, connect
 from otel_usage.cures import migrate_command
@@ -13,6 +13,10 @@ from otel_usage.errors import SchemaError, SettingError
 from otel_usage.importers.patience import until_taken
 from otel_usage.schema import pending
 
+_Result = TypeVar("_Result")
+
+PATIENCE_SECONDS = 300.0
+"""How long a server may be away: it takes its time to start again with a lot of data."""
 _LONG_SECONDS = 600
 """How long ClickHouse may take for one statement."""
 
@@ -25,7 +29,16 @@ def ask(
     Raises:
         OtelUsageError: nobody did.
     """
-    return until_taken(lambda: client.query(sql, parameters).rows, what=f"{client.dsn!r} did not answer")
+    return patiently(client, lambda: client.query(sql, parameters).rows)
+
+
+def patiently(client: ClickHouse, send: Callable[[], _Result]) -> _Result:
+    """Return the answer to any statement that may be repeated, in the same way.
+
+    Raises:
+        OtelUsageError: nobody answered.
+    """
+    return until_taken(send, seconds=PATIENCE_SECONDS, what=f"{client.dsn!r} did not answer")
 
 
 class Sides(NamedTuple):

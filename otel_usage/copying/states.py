@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 from otel_usage.clickhouse import compress_blocks
 from otel_usage.copying.census import StateCount, Unit, count_bucket
-from otel_usage.copying.sides import Sides
+from otel_usage.copying.sides import Sides, patiently
 from otel_usage.importers.lookup import name_digits
-from otel_usage.importers.patience import until_taken
 from otel_usage.schema.states import StateTable
 
 _KEYS_A_BATCH = 100_000
@@ -63,16 +62,19 @@ class StateCopier:
         """
         table, unit, where, _ = lacking
         columns = table.column_names
-        blocks = until_taken(
+        blocks = patiently(
+            self._sides.source,
             lambda: self._sides.source.query_blocks(
                 columns, f"FROM {table.name} AS state WHERE {where}", {"service": name_digits(unit[1])}
             ),
-            what="The source did not answer",
         )
         self._batches += 1
         token = f"{self._token}-{self._batches}"
         block = compress_blocks(blocks)
-        until_taken(lambda: self._sides.target.insert_native(table.name, columns, block, token=token))
+        patiently(
+            self._sides.target,
+            lambda: self._sides.target.insert_native(table.name, columns, block, token=token),
+        )
 
 
 def _where(table: StateTable, unit: Unit, batches: int, number: int) -> str:

@@ -16,6 +16,7 @@ from otel_usage.copying.census import (
     count_states,
 )
 from otel_usage.copying.pages import SourceEvents, Stretch
+from otel_usage.copying.past import Past
 from otel_usage.copying.plan import Plan, by_month
 from otel_usage.copying.report import CopyReport
 from otel_usage.copying.sides import Sides
@@ -42,7 +43,7 @@ def verify(
     store: EventStore,
     events: SourceEvents,
     plan: Plan,
-    refused: Collection[Unit],
+    past: Past,
     before: Inventory,
     inventories: tuple[Inventory, Inventory],
     report: CopyReport,
@@ -55,7 +56,7 @@ def verify(
         store: finds what the target lacks.
         events: those of the source.
         plan: how each unit was copied.
-        refused: units whose states were not copied, of which the report says so already.
+        past: what was copied of days whose events are gone, and what was not.
         before: what the source had when the copy began.
         inventories: what both have now.
         report: is added to.
@@ -63,7 +64,7 @@ def verify(
     source, target = inventories
     late = 0
     for unit, count in source.events.items():
-        if target.events.get(unit) == count or not plan.takes_events(unit) or unit in refused:
+        if target.events.get(unit) == count or not plan.takes_events(unit) or unit in past.without_events:
             continue
         day, service = unit
         pages = events.pages(Stretch(service, day, day, count.events), with_rows=False)
@@ -76,7 +77,7 @@ def verify(
         report.notes.append(
             f"The source has got {late:,} events since. Run the same command again to copy them"
         )
-    _compare_states(sides, tables, plan, refused, (source, target), report)
+    _compare_states(sides, tables, plan, past, (source, target), report)
     equal = sum(target.events.get(unit) == count for unit, count in source.events.items())
     report.compared = (
         f"{equal:,} of {len(source.events):,} days and services have the same events on both sides"
@@ -87,7 +88,7 @@ def _compare_states(
     sides: Sides,
     tables: Collection[StateTable],
     plan: Plan,
-    refused: Collection[Unit],
+    past: Past,
     inventories: tuple[Inventory, Inventory],
     report: CopyReport,
 ) -> None:
@@ -97,7 +98,9 @@ def _compare_states(
         (name, unit)
         for name, counts in source.states.items()
         for unit, count in counts.items()
-        if target.states[name].get(unit) != count and unit not in refused and plan.takes_states(name, unit)
+        if target.states[name].get(unit) != count
+        and unit not in past.refused
+        and plan.takes_states(name, unit)
     }
     for name, unit in unlike:
         if unit in plan.by_states:
