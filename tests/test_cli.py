@@ -288,7 +288,18 @@ def test_migrate_creates_the_database_and_can_be_repeated(serve: ServeProcess) -
         "a batch that is sent twice counts once, in the views too",
         "events are deleted after 90 days, from now on",
         "summaries are kept for ever",
+        "spans of a Collector are kept for ever",
     ]
+
+
+def test_migrate_is_told_whether_to_keep_spans(database: ClickHouse, serve: ServeProcess) -> None:
+    dsn = serve.dsn_of(database.dsn.database)
+
+    null = run("migrate", "--dsn", dsn, "--otel-traces", "null")
+    kept = run("migrate", "--dsn", dsn, "--otel-traces", "mergetree", OTEL_USAGE_TRACES_RETENTION_DAYS="14")
+
+    assert null.out.endswith("\nspans of a Collector are not kept; what they say of usage is in events\n")
+    assert kept.out.endswith("\nspans of a Collector are deleted after 14 days, from now on\n")
 
 
 def test_a_dry_run_prints_sql_and_makes_nothing(database: ClickHouse, serve: ServeProcess) -> None:

@@ -103,6 +103,10 @@ def test_a_view_shows_the_same_rows(direct: ClickHouse, landed: ClickHouse, view
     assert rows_of(landed, query) == rows_of(direct, query) != []
 
 
+def test_the_views_of_the_landing_table_are_no_states_of_events(landed: ClickHouse) -> None:
+    assert sorted(state.name for state in load_states(landed)) == sorted(STATE_TABLES)
+
+
 def test_the_same_events_are_set_aside_for_the_same_reasons(direct: ClickHouse, landed: ClickHouse) -> None:
     query = "SELECT event_id, reason FROM rejected_events"
 
