@@ -35,10 +35,10 @@ from otel_usage.errors import OtelUsageError
 from otel_usage.reports.model import BOTS, BUCKETS, DEFAULT_BUCKET, DEFAULT_LIMIT, Bots
 from otel_usage.reports.output import FORMATS, printable, write_result
 from otel_usage.reports.printing import DEFAULT_SINCE, REPORT_FORMATS, ReportRequest, list_reports
-from otel_usage.schema.landing import LANDINGS, Landing
 from otel_usage.settings import Settings, describe
 
 if TYPE_CHECKING:
+    from otel_usage.schema.landing import Landing
     from otel_usage.privacy import Selector
 
 _LONG_SECONDS = 3600
@@ -103,7 +103,7 @@ def serve(data: Path, host: str, http_port: int, otlp_port: int, allow_host: tup
 )
 @click.option(
     "--otel-traces",
-    type=click.Choice(LANDINGS),
+    type=click.Choice(["mergetree", "null"]),
     help="Keep the spans that a Collector stores, or only the events in them; default: as before, kept at first.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the statements instead of running them.")
@@ -146,7 +146,9 @@ def migrate(dsn: str | None, cluster: str, otel_traces: Landing | None, dry_run:
     metavar="TYPE",
     help="Objects of one type only, such as shop.Product; default: all.",
 )
-@click.option("--trace", callback=not_empty, metavar="ID", help="One trace only; default: all. For events and spans.")
+@click.option(
+    "--trace", callback=not_empty, metavar="ID", help="One trace only; default: all. For events and spans."
+)
 @click.option(
     "--bots",
     type=click.Choice(list(BOTS)),
