@@ -38,8 +38,8 @@ from otel_usage.reports.printing import DEFAULT_SINCE, REPORT_FORMATS, ReportReq
 from otel_usage.settings import Settings, describe
 
 if TYPE_CHECKING:
-    from otel_usage.schema.landing import Landing
     from otel_usage.privacy import Selector
+    from otel_usage.schema.landing import Landing
 
 _LONG_SECONDS = 3600
 """How long a statement over all events may take without a word."""
