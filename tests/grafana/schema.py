@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +129,8 @@ def _program(dashboard: Dashboard) -> Iterator[str]:
     for kind in kinds:
         yield f"import type * as {_identifier(kind)} from '{_types_of(kind)}';\n"
     whole = {key: value for key, value in dashboard.content.items() if key != "panels"}
+    variables = [_without(variable, _OF_INTERVALS) for variable in dashboard.variables.values()]
+    whole["templating"] = {**whole.get("templating", {}), "list": variables}
     yield _literal("the dashboard", "Plain<Whole>", whole)
     for panel in dashboard.panels:
         yield from _panel_program(panel)
@@ -144,7 +146,7 @@ def _panel_program(panel: Panel) -> Iterator[str]:
     frame = {key: value for key, value in panel.content.items() if key not in ("options", "fieldConfig")}
     yield _literal(place, "Plain<Frame>", frame)
     known = "Record<string, never>" if panel.type in _WITHOUT_TYPES else f"Plain<{kind}.Options>"
-    yield _literal(f"{place}, options", known, panel.content.get("options", {}))
+    yield _literal(f"{place}, options", known, _without(panel.content.get("options", {}), _OF_GRAFANA_12))
     fields = dict(panel.content.get("fieldConfig", {}))
     defaults = dict(fields.pop("defaults", {}))
     custom = defaults.pop("custom", {})
@@ -167,6 +169,16 @@ def _override_program(place: str, kind: str, override: Mapping[str, Any]) -> Ite
             value = {key: value}
         yield _literal(name, of_kind, value)
 
+
+def _without(node: Mapping[str, Any], keys: Collection[str]) -> dict[str, Any]:
+    return {key: value for key, value in node.items() if key not in keys}
+
+
+# What the Foundation SDK, whose newest release follows Grafana 11.6, writes with every variable and every table:
+_OF_INTERVALS = ("auto", "auto_min", "auto_count")
+"""Keys that the schema has for variables of intervals alone, in its second form; other variables pass over them."""
+_OF_GRAFANA_12 = ("footer",)
+"""An option of tables up to Grafana 12; later ones have it among the settings of a field."""
 
 _numbers = iter(range(10**9))
 
