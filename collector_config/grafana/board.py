@@ -63,6 +63,9 @@ def board(
         for panel in section.panels:
             builder.with_panel(panel)
     dashboard = builder.build()
+    for variable in dashboard.templating.list_val or []:
+        # The SDK gives every variable the keys of one kind.
+        variable.auto = variable.auto_min = variable.auto_count = None
     for number, panel_or_row in enumerate(dashboard.panels or [], 1):
         panel_or_row.id_val = number
     return dashboard

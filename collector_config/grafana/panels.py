@@ -221,6 +221,8 @@ def rows(
         .cell_height(common.TableCellHeight.SM)
         .filterable(True)
     )
+    # Up to Grafana 12 an option, later a setting of a field: left out, it is off in both.
+    panel.build().options.footer = None
     for column in columns:
         panel.override_by_name(column.name, _properties(column))
     return panel
