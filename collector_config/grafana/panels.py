@@ -26,6 +26,7 @@ from grafana_foundation_sdk.models.dashboard import (
     Threshold,
     ThresholdsMode,
 )
+from grafana_foundation_sdk.models.table import Options as TableOptions
 
 from collector_config.grafana.datasource import SOURCE, TIME_SERIES, Query, QueryBuilder
 
@@ -222,7 +223,9 @@ def rows(
         .filterable(True)
     )
     # Up to Grafana 12 an option, later a setting of a field: left out, it is off in both.
-    panel.build().options.footer = None
+    options = panel.build().options
+    assert isinstance(options, TableOptions)
+    options.footer = None
     for column in columns:
         panel.override_by_name(column.name, _properties(column))
     return panel
