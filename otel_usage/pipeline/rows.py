@@ -227,7 +227,11 @@ def _address(key: str) -> Reader:
     def read(rows: Rows) -> list[bytes]:
         return [
             # Cut, because the cache keeps what it is asked for, and a foreign client may send megabytes.
-            address_bytes(to_text(attributes.get(key, ""), _MAX_ADDRESS))
+            address_bytes(
+                value
+                if (value := attributes.get(key, "")).__class__ is str and len(value) <= _MAX_ADDRESS
+                else to_text(value, _MAX_ADDRESS)
+            )
             for attributes in rows.attributes
         ]
 
@@ -236,7 +240,14 @@ def _address(key: str) -> Reader:
 
 def _key(key: str) -> Reader:
     def read(rows: Rows) -> list[bytes]:
-        return [key_bytes(to_text(attributes.get(key, ""), names.MAX_NAME)) for attributes in rows.attributes]
+        return [
+            key_bytes(
+                value
+                if (value := attributes.get(key, "")).__class__ is str and len(value) <= names.MAX_NAME
+                else to_text(value, names.MAX_NAME)
+            )
+            for attributes in rows.attributes
+        ]
 
     return read
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind
 
 from otel_usage import attributes as names
-from otel_usage.model import NO_SPAN
+from otel_usage.model import NO_SPAN, AttributeValue
 from otel_usage.pipeline.events import EventMaker, is_usage_span, to_event, to_span
+from otel_usage.pipeline.rejection import NO_COUNTER_NAME, NOT_A_WHOLE_NUMBER, OTHER, OUT_OF_RANGE
 from otel_usage.reports.funnels import Funnel, Stage
 from tests.builders import build_event
 from tests.pipeline.spans import build_span
@@ -53,6 +55,52 @@ def test_an_event_as_a_span_carries_its_id_and_all_that_it_had() -> None:
     assert (sent.start_time, sent.end_time) == (span.start_time, span.end_time)
     assert sent.resource.attributes["service.name"] == "shop"
     assert to_event(sent)._replace(attributes={}) == event._replace(attributes={})
+
+
+def test_an_event_as_a_span_holds_the_texts_of_its_columns() -> None:
+    given: dict[str, AttributeValue] = {
+        "a": 1.0,
+        "b": ["x", "y"],
+        "c": 10**30,
+        "d": 7,
+        "e": True,
+        "f": [1.5, float("nan")],
+    }
+
+    sent = to_span(build_event()._replace(attributes=dict(given))).attributes or {}
+
+    expected = {"a": "1.0", "b": "x,y", "c": str(10**30), "d": 7, "e": True, "f": "1.5,nan"}
+    assert {key: sent[key] for key in given} == expected
+
+
+def test_an_event_as_a_span_holds_numbers_and_flags_as_its_columns_read_them() -> None:
+    given: dict[str, AttributeValue] = {
+        names.STATUS_CODE: "200",
+        names.RESPONSE_SIZE: 12.9,
+        names.COUNTER_VALUE: 10**30,
+        names.STAGE_INDEX: ["3"],
+        names.VISIT_IS_NEW: "true",
+        names.HAS_AUTHORIZATION: True,
+    }
+
+    sent = to_span(build_event()._replace(attributes=dict(given))).attributes or {}
+
+    assert [sent[key] for key in given] == [200, 12, 2**63 - 1, 0, False, True]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "reason"),
+    [
+        ({names.COUNTER_NAME: "likes", names.COUNTER_VALUE: "5"}, NOT_A_WHOLE_NUMBER),
+        ({names.COUNTER_NAME: ["likes"], names.COUNTER_VALUE: 5}, NO_COUNTER_NAME),
+        ({names.COUNTER_NAME: "likes", names.COUNTER_VALUE: 1e300}, OUT_OF_RANGE),
+        ({names.REJECTED_REASON: "of my own"}, OTHER),
+    ],
+)
+def test_a_malformed_event_as_a_span_says_why(attributes: dict[str, AttributeValue], reason: str) -> None:
+    sent = to_span(build_event(names.COUNTER)._replace(attributes=attributes))
+
+    assert (sent.attributes or {})[names.REJECTED_REASON] == reason
 
 
 def test_an_event_as_a_span_has_no_more_properties_than_its_row() -> None:

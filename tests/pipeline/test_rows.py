@@ -4,10 +4,12 @@ import hashlib
 from typing import Any
 
 import pytest
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
 from otel_usage import attributes as names
 from otel_usage.clickhouse import ClickHouse
 from otel_usage.model import NO_SPAN, AttributeValue, Event
+from otel_usage.pipeline.events import to_event, to_span
 from otel_usage.pipeline.rows import COLUMNS, NO_KEY, to_columns, to_text
 from tests.builders import insert_events
 
@@ -124,6 +126,17 @@ def test_every_column_takes_any_value_of_its_attribute(name: str, odd: Any) -> N
         for column, values in zip(COLUMNS, to_columns(batch), strict=True):
             assert len(values) == len(batch)
             assert [value for value in values if not fits(column.type, value)] == [], column.name
+
+
+@pytest.mark.parametrize("name", [names.REQUEST, "liked"])
+def test_any_value_gives_the_same_row_after_its_way_through_otlp(name: str) -> None:
+    for odd in ODD_VALUES[1:]:  # there is no None on a span
+        event = build(name, **dict.fromkeys(ATTRIBUTES, odd) | {names.EVENT_NAME: name})
+
+        sent = to_span(event)
+
+        assert len(encode_spans([sent]).SerializeToString()) < 100_000
+        assert row(to_event(sent)) == row(event)
 
 
 def test_clickhouse_takes_every_odd_value(usage: ClickHouse) -> None:
