@@ -195,11 +195,20 @@ def test_rotel_stores_the_rows_of_the_direct_exporter(
     with Rotel(find_rotel(), tmp_path, *options, "--disable-batching") as rotel:
         for _ in range(2):
             send(OtlpExporter(rotel.otlp_url), events)
-        wait_for(lambda: bool(read_rows(usage, REJECTED)), "the insert of rotel")
+        wait_for(
+            lambda: (
+                count(usage, "events") >= len(expected) and count(usage, REJECTED) >= len(expected_rejected)
+            ),
+            "the insert of rotel",
+        )
 
     assert len(expected) > 400
     assert difference(expected, read_rows(usage, "events")) == []
     assert difference(expected_rejected, read_rows(usage, REJECTED)) == []
+
+
+def count(client: ClickHouse, source: str) -> int:
+    return int(client.query(f"SELECT count() FROM {source}").rows[0][0])
 
 
 def send(exporter: ClickHouseSpanExporter | OtlpExporter, events: Sequence[Event]) -> None:

@@ -211,6 +211,8 @@ def test_pipelined_requests_are_answered_in_order(serve: ServeProcess) -> None:
         {"no_such_setting": "1"},
         {"max_threads": "many"},
         {"session_id": "s", "session_timeout": "-1"},
+        {"client_protocol_version": "٥٤٤٦٠"},
+        {"client_protocol_version": "9" * 5000, "compress": "0"},
         {"default_format": "NoSuchFormat"},
         {"default_format": "dataframe"},
         {"param_": "x", "format_schema": "x"},
