@@ -11,6 +11,7 @@ BENCHMARKS = (
     "clickhouse_down",
     "otlp_receiver",
     "access_log_import",
+    "copying",
     "disk",
     "startup",
     "track_usage_cost",

@@ -52,7 +52,7 @@ def _row(
         # An app does not keep a hundred thousand finished spans for the collector to walk over and over.
         gc.collect()
         gc.freeze()
-        ours.append(_exporter_rate(dsn, batches, batch_size))
+        ours.append(exporter_rate(dsn, batches, batch_size))
         prebuilt.append(_prebuilt_rate(client, blocks, batch_size))
         gc.unfreeze()
     ratios = [own / theirs for own, theirs in zip(ours, prebuilt, strict=True)]
@@ -65,7 +65,7 @@ def _row(
     )
 
 
-def _exporter_rate(dsn: str, batches: Sequence[Sequence[ReadableSpan]], batch_size: int) -> float:
+def exporter_rate(dsn: str, batches: Sequence[Sequence[ReadableSpan]], batch_size: int) -> float:
     """Return events per second of the processor as an app has it, from the first span's end to the last answer."""
     count = sum(len(batch) for batch in batches)
     processor = UsageSpanProcessor(
