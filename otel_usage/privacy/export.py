@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -22,6 +22,7 @@ from otel_usage.privacy.person import (
     named_person,
 )
 from otel_usage.privacy.selector import Selector
+from otel_usage.schema.form import cluster_in_force
 
 _VIEWS = {VISITS: "visits", STAGES: "funnel_stages", ADDRESSES: "ips_daily"}
 """By state table the view that people read, which shows all that the states hold."""
@@ -44,10 +45,14 @@ def export_person(client: ClickHouse, selector: Selector) -> Iterator[str]:
     ISO 8601 in UTC with nanoseconds. All is ASCII, so that nothing a client sent can steer a terminal.
     """
     person = named_person(selector)
+    # The visits of a person are looked up once, for all shards.
+    settings = {"distributed_product_mode": "global"} if cluster_in_force(client) else {}
     for table in _ORDER:
         if table in person.conditions:
-            for query in _queries(client, person, table):
-                for row in client.stream_json(query, person.parameters, {"date_time_output_format": "iso"}):
+            for query in _queries(client, person, table, settings):
+                for row in client.stream_json(
+                    query, person.parameters, {"date_time_output_format": "iso", **settings}
+                ):
                     yield json.dumps({"table": _VIEWS.get(table, table), **row})
 
 
@@ -73,7 +78,7 @@ def open_private_file(path: Path) -> Iterator[TextIO]:
         raise
 
 
-def _queries(client: ClickHouse, person: Person, table: str) -> Iterator[str]:
+def _queries(client: ClickHouse, person: Person, table: str, settings: Mapping[str, str]) -> Iterator[str]:
     condition, order = person.conditions[table], _ORDER[table]
     time = _TIMES.get(table)
     if time:
@@ -82,6 +87,7 @@ def _queries(client: ClickHouse, person: Person, table: str) -> Iterator[str]:
         months = client.query(
             f"SELECT DISTINCT toYYYYMM({time}) AS month FROM {table} WHERE {condition} ORDER BY month",
             person.parameters,
+            settings,
         ).rows
         for (month,) in months:
             yield (

@@ -35,8 +35,8 @@ def check_one_server(client: ClickHouse) -> None:
     cluster = cluster_in_force(client)
     if cluster:
         raise SchemaError(
-            f"The database '{client.dsn.database}' is spread over the cluster '{cluster}', where states cannot be made "
-            "anew and persons not be forgotten by otel_usage. See docs/scaling.md for what can be done"
+            f"The database '{client.dsn.database}' is spread over the cluster '{cluster}', and this works on the tables "
+            "of one server only. See docs/scaling.md for what can be done over a cluster"
         )
 
 

@@ -26,7 +26,7 @@ from otel_usage.dsn import parse_dsn
 from otel_usage.errors import OtelUsageError
 from otel_usage.model import Event
 from otel_usage.pipeline.events import to_span
-from otel_usage.privacy import forget, parse_selector
+from otel_usage.privacy import export_person, forget, parse_selector
 from otel_usage.schema import load_migrations, migrate
 from otel_usage.schema.cluster import Cluster, turn
 from otel_usage.schema.rebuild import rebuild_day
@@ -180,8 +180,10 @@ def main(directory: Path) -> None:
             for settings in ({}, PUSHED_DOWN)
         ],
         **_compare(alone, by_key, grown),
+        "exported": [_export(alone), _export(by_key.over)],
         **_use(open_database("used")),
         "copied": _copy(open_database, "alone", "used"),
+        "to be copied back": _copy(open_database, "spread", "alone", is_dry_run=True),
     }
     print(json.dumps(found, default=str))
 
@@ -271,32 +273,42 @@ def _use(client: ClusterEngine) -> dict[str, Any]:
     }
 
 
-def _copy(open_database: Callable[[str], ClusterEngine], source: str, target: str) -> dict[str, Any]:
+def _copy(
+    open_database: Callable[[str], ClusterEngine], source: str, target: str, *, is_dry_run: bool = False
+) -> dict[str, Any]:
     """Copy one database into another one, of which the engine needs its configuration to open them."""
     read, written = open_database(source), open_database(target)
-    expected = _count_events(read) + _count_events(written)
+    expected = _count(read) + _count(written)
     directory = str(read.dsn.path)
     vars(sides)["connect"] = lambda dsn, **_: open_database(parse_dsn(dsn).database)
     report = copy_database(
-        f"chdb://{directory}/{source}", f"chdb://{directory}/{target}", is_dry_run=False, say=lambda _: None
+        f"chdb://{directory}/{source}",
+        f"chdb://{directory}/{target}",
+        is_dry_run=is_dry_run,
+        say=lambda _: None,
     )
     return {
         "faults": report.faults,
+        "tables": report.tables,
         "compared": report.compared,
-        "events": _count_events(written),
+        "events": _count(written),
         "expected": expected,
     }
 
 
-def _count_events(client: ClickHouse) -> int:
-    return int(client.query("SELECT count() FROM events").rows[0][0])
+def _count(client: ClickHouse, rows: str = "events") -> int:
+    return int(client.query(f"SELECT count() FROM {rows}").rows[0][0])
 
 
 def _restore(client: ClickHouse) -> int:
     backup = BACKUP.format(database=client.dsn.database)
     client.command(backup)
     client.command(backup.replace("BACKUP", "RESTORE").replace(" TO ", " AS restored FROM "))
-    return int(client.query("SELECT count() FROM restored.events_local").rows[0][0])
+    return _count(client, "restored.events_local")
+
+
+def _export(client: ClickHouse) -> list[str]:
+    return list(export_person(client, parse_selector(user="user 1")))
 
 
 def _insert_state(client: ClickHouse, token: str) -> None:
