@@ -14,8 +14,8 @@ import pytest
 
 from otel_usage.clickhouse import ClickHouse
 from tests.docs_tables import DOCS, ROOT
-from tests.grafana.dashboards import DASHBOARDS, read_dashboards
-from tests.grafana.rules import read_rules
+from tests.grafana.dashboards import DASHBOARDS, GRAFANA, read_dashboards
+from tests.grafana.rules import RULES_FILE, read_rules
 from tests.grafana.traffic import FUNNEL
 from tests.serving import ServeProcess
 
@@ -115,3 +115,29 @@ def test_the_page_lists_every_rule_by_its_title() -> None:
     assert [
         rule.content["title"] for rule in read_rules() if f"| {rule.content['title']} |" not in PAGE
     ] == []
+
+
+def test_the_page_lists_every_variable_of_the_data_source() -> None:
+    source = (GRAFANA / "provisioning" / "datasources" / "otel_usage.yaml").read_text("utf-8")
+
+    listed = re.findall(r"^\| `(CLICKHOUSE_\w+)` \|", PAGE, re.MULTILINE)
+    assert set(listed) == set(re.findall(r"\$(CLICKHOUSE_\w+)", source.partition("apiVersion")[2]))
+
+
+def test_what_the_page_says_can_be_tuned_is_in_the_file() -> None:
+    tune = PAGE.partition("### Tune")[2].partition("## ")[0]
+    named = set(re.findall(r"`([\w]+)`", tune))
+
+    assert len(named) >= 6
+    assert [name for name in named if name not in RULES_FILE.read_text("utf-8")] == []
+
+
+def test_the_numbers_of_the_page_are_those_of_the_rules() -> None:
+    drop, silent, *_ = read_rules()
+    limits = [rule.data["C"]["model"]["conditions"][0]["evaluator"]["params"] for rule in (drop, silent)]
+
+    assert limits == [[0.3], [20]]
+    assert "lower by more than 30 %" in PAGE
+    assert "more than 20 events" in PAGE
+    assert (drop.data["A"]["relativeTimeRange"]["from"], drop.content["for"]) == (3 * 3600, "10m")
+    assert silent.data["A"]["relativeTimeRange"]["from"] == 15 * 60
