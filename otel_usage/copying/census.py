@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from datetime import date
 from typing import NamedTuple, TypeAlias
@@ -13,6 +14,8 @@ from otel_usage.schema.states import StateTable
 
 Unit: TypeAlias = tuple[date, str]
 """A UTC day and a service; bytes of its name that are no UTF-8 stand as lone surrogates."""
+
+_EVENTS_A_QUERY = 1_000_000
 
 
 class EventCount(NamedTuple):
@@ -65,11 +68,12 @@ class Inventory(NamedTuple):
 
 
 def take_inventory(client: ClickHouse, tables: Collection[StateTable]) -> Inventory:
-    """Count everything; the states first, so that each event they count is among the events, too."""
+    """Count everything."""
     states: dict[str, dict[Unit, StateCount]] = {table.name: {} for table in tables}
-    for month in _state_months(client, tables):
-        for name, counts in count_states(client, tables, month).items():
+    for days in day_groups(_state_days(client, tables), _count_events(client)):
+        for name, counts in count_states(client, tables, days).items():
             states[name].update(counts)
+    # The events last: a day that has just begun would else have states and no events, as one whose events are gone.
     return Inventory(_count_events(client), states)
 
 
@@ -84,21 +88,39 @@ def count_distinct_events(client: ClickHouse, day: date, service: str) -> int:
     return int(rows[0][0])
 
 
-def _state_months(client: ClickHouse, tables: Collection[StateTable]) -> list[int]:
-    """Return the months of which there are states, such as 202603."""
-    queries = (f"SELECT DISTINCT toYYYYMM(day) AS month FROM {table.name}" for table in tables)
-    rows = ask(client, f"SELECT DISTINCT month FROM ({' UNION ALL '.join(queries)}) ORDER BY month")
-    return [row[0] for row in rows]
+def _state_days(client: ClickHouse, tables: Collection[StateTable]) -> list[date]:
+    queries = (f"SELECT DISTINCT day FROM {table.name}" for table in tables)
+    return [row[0] for row in ask(client, f"SELECT DISTINCT day FROM ({' UNION ALL '.join(queries)})")]
+
+
+def day_groups(days: Iterable[date], events: Mapping[Unit, EventCount]) -> list[list[date]]:
+    """Return the days in groups that can be asked for at once: a query holds a row for each visit of all its days.
+
+    Args:
+        days: UTC days, in any order.
+        events: what there is of them. Nothing says how many states a day has whose events are gone.
+    """
+    by_day: Counter[date] = Counter()
+    for (day, _), count in events.items():
+        by_day[day] += count.events
+    groups: list[list[date]] = []
+    room = 0
+    for day in sorted(set(days)):
+        weight = by_day[day] or _EVENTS_A_QUERY // 8
+        if not groups or weight > room:
+            groups.append([])
+            room = _EVENTS_A_QUERY
+        groups[-1].append(day)
+        room -= weight
+    return groups
 
 
 def count_states(
-    client: ClickHouse, tables: Collection[StateTable], month: int
+    client: ClickHouse, tables: Collection[StateTable], days: Iterable[date]
 ) -> dict[str, dict[Unit, StateCount]]:
-    """Return the numbers of a month of state tables, by the name of the table."""
-    return _count(
-        client,
-        {table.name: _counting(table, table.name, f"toYYYYMM(state.day) = {month}") for table in tables},
-    )
+    """Return the numbers of state tables on some days, by the name of the table."""
+    where = f"state.day IN ({_dates(days)})"
+    return _count(client, {table.name: _counting(table, table.name, where) for table in tables})
 
 
 def count_given(

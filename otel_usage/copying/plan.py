@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import date
 from typing import NamedTuple
 
-from otel_usage.copying.census import Inventory, Unit, count_given
+from otel_usage.copying.census import Inventory, Unit, count_given, day_groups
 from otel_usage.copying.pages import Stretch
 from otel_usage.copying.sides import Sides
 from otel_usage.schema.retention import SUMMARIES, expired_since
@@ -60,21 +60,24 @@ def _partly_gone(
     sides: Sides, tables: Collection[StateTable], source: Inventory, target: Inventory, units: set[Unit]
 ) -> set[Unit]:
     """Return the units that have more in a state table than all their events give."""
+    asked = {
+        unit
+        for unit in units
+        if any(
+            unit in counts and counts[unit] != target.states[table].get(unit)
+            for table, counts in source.states.items()
+        )
+    }
     gone: set[Unit] = set()
-    for of_month in by_month(units):
-        asked = [
-            unit
-            for unit in of_month
-            if any(
-                unit in counts and counts[unit] != target.states[table].get(unit)
-                for table, counts in source.states.items()
-            )
-        ]
-        if not asked:
-            continue
-        for table, given in count_given(sides.source, tables, {day for day, _ in asked}).items():
+    for days in day_groups({day for day, _ in asked}, source.events):
+        # Later than the states were counted: each event that they count is among these.
+        for table, given in count_given(sides.source, tables, days).items():
             counts = source.states[table]
-            gone |= {unit for unit in asked if unit in counts and counts[unit].exceeds(given.get(unit))}
+            gone |= {
+                unit
+                for unit in asked
+                if unit[0] in days and unit in counts and counts[unit].exceeds(given.get(unit))
+            }
     return gone
 
 

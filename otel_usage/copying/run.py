@@ -83,7 +83,9 @@ class _Copy:
                 take_inventory(self._sides.source, self._tables),
                 take_inventory(self._sides.target, self._tables),
             )
-        in_source = sum(count.events for count in source.events.values()) - self._twice(plan, source)
+        in_source = sum(count.events for count in source.events.values()) - self._twice(
+            plan, source, tally.read
+        )
         copied = tally.stored + past.events
         self._report.tables = [
             TableLine(
@@ -160,9 +162,10 @@ class _Copy:
             )
         return left
 
-    def _twice(self, plan: Plan, source: Inventory) -> int:
+    def _twice(self, plan: Plan, source: Inventory, read: int) -> int:
         """Return how many rows of the source stand for an event that another row is."""
-        units = plan.by_events | plan.by_states
+        # Where as many events were read as there are rows, none is there twice.
+        units = plan.by_states if read == self._expected else plan.by_events | plan.by_states
         twice = sum(
             count.events - count_distinct_events(self._sides.source, *unit)
             for unit, count in source.events.items()

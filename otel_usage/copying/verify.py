@@ -14,10 +14,11 @@ from otel_usage.copying.census import (
     Unit,
     count_given,
     count_states,
+    day_groups,
 )
 from otel_usage.copying.pages import SourceEvents, Stretch
 from otel_usage.copying.past import Past
-from otel_usage.copying.plan import Plan, by_month
+from otel_usage.copying.plan import Plan
 from otel_usage.copying.report import CopyReport
 from otel_usage.copying.sides import Sides
 from otel_usage.importers.store import EventStore
@@ -105,7 +106,9 @@ def _compare_states(
     for name, unit in unlike:
         if unit in plan.by_states:
             findings[_OTHER].add((name, unit))
-    for units in by_month({unit for _, unit in unlike} - plan.by_states):
+    asked = {unit for _, unit in unlike} - plan.by_states
+    for days in day_groups({day for day, _ in asked}, target.events):
+        units = {unit for unit in asked if unit[0] in days}
         differences = _differences(sides, tables, units)
         for name, unit in unlike:
             if unit in units:
@@ -151,12 +154,11 @@ def _differences(
 ) -> dict[tuple[str, Unit], _Difference]:
     """Return where the states of the target are not what its events give, by table and unit."""
     days = {unit[0] for unit in units}
-    month = min(days).year * 100 + min(days).month
     different: dict[tuple[str, Unit], _Difference] = {}
     for _ in range(_TRIES):
         # In this order: what comes between the two questions can only make the states the larger ones.
         given = count_given(sides.target, tables, days)
-        stored = count_states(sides.target, tables, month)
+        stored = count_states(sides.target, tables, days)
         different = {
             (table.name, unit): _Difference(stored[table.name].get(unit), given[table.name].get(unit))
             for table in tables
