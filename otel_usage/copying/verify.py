@@ -81,7 +81,12 @@ def verify(
     _compare_states(sides, tables, plan, past, (source, target), report)
     equal = sum(target.events.get(unit) == count for unit, count in source.events.items())
     report.compared = (
-        f"{equal:,} of {len(source.events):,} days and services have the same events on both sides"
+        f"Compared: {equal:,} of {len(source.events):,} days and services have the same events on both sides; "
+        + (
+            "not everything is as it should be"
+            if report.faults
+            else "the others lack none, and all states agree"
+        )
     )
 
 
