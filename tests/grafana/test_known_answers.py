@@ -353,7 +353,7 @@ def written(value: object) -> str:
 
 
 @pytest.mark.parametrize(("dashboard", "query"), list(plain_panels()))
-@each_choice
+@pytest.mark.parametrize("wanted", CHOICES[1:])
 def test_a_panel_shows_what_the_report_prints(
     filled: ClickHouse, serve: ServeProcess, dashboard: Dashboard, query: Query, wanted: Wanted
 ) -> None:

@@ -80,8 +80,10 @@ def test_all_panels_answer_for_any_range(filled: ClickHouse, dashboard: Dashboar
 @pytest.mark.parametrize(
     "wanted",
     [
-        pytest.param({"service": "shop", "funnel": FUNNEL}, id="one service"),
-        pytest.param({"service": HOSTILE_SERVICE, "bots": "1"}, id="a service with a hostile name"),
+        pytest.param(
+            {"service": "shop", "bots": "with", "funnel": FUNNEL, "stage": "basket"}, id="one service"
+        ),
+        pytest.param({"service": HOSTILE_SERVICE, "bots": "only"}, id="a service with a hostile name"),
         pytest.param({"service": "nobody", "funnel": "none"}, id="names that do not exist"),
     ],
 )
