@@ -4,7 +4,7 @@ The embedded engine keeps no accounts: it knows the one that its configuration n
 `users.sql` are written into that configuration, and the engine itself allows and refuses. What it cannot do is
 listed in `WITHOUT`.
 
-Run as `python -m tests.accounts DATA ACCOUNT`, it prints `ready URL` and ends with its standard input.
+Run as `python -m tests.accounts DATA ACCOUNT MODE`, it prints `ready URL` and ends with its standard input.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import re
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
+from unittest.mock import patch
 from xml.sax.saxutils import escape
 
 from otel_usage.server import engine_config
@@ -86,13 +88,21 @@ def _settings_xml(settings: Mapping[str, str]) -> str:
     return f"{values}<constraints>{constraints}</constraints>"
 
 
-def write_config(directory: Path, accounts: Mapping[str, Account], name: str) -> Path:
-    """Write the engine's configuration as `serve` does, with definer.xml and the accounts in it."""
+def further_grants(sql: str, name: str) -> tuple[str, ...]:
+    """Return what the comments of the file grant an account for servers without definer.xml."""
+    grants = re.findall(r"^--     (GRANT .+) TO (.+?);?$", sql, re.MULTILINE)
+    return tuple(grant for grant, names in grants if name in names.split(", "))
+
+
+def write_config(directory: Path, accounts: Mapping[str, Account], name: str, *, is_definer: bool) -> Path:
+    """Write the engine's configuration as `serve` does, with the accounts and, if it shall be there, definer.xml."""
     config = engine_config.write_config(directory)
+    (directory / "users.xml").write_text(users_xml(accounts, name), "utf-8")
+    if not is_definer:
+        return config
     own = re.search(r"(?s)<clickhouse>(.*)</clickhouse>", DEFINER_FILE.read_text("utf-8"))
     assert own is not None
     config.write_text(config.read_text("utf-8").replace("</clickhouse>", f"{own[1]}</clickhouse>"), "utf-8")
-    (directory / "users.xml").write_text(users_xml(accounts, name), "utf-8")
     return config
 
 
@@ -103,8 +113,15 @@ def give_views_to(data: Path, account: str) -> None:
         definition.write_text(text.replace("DEFINER = default ", f"DEFINER = {account} "), "utf-8")
 
 
-async def serve_as(data: Path, name: str) -> None:
-    """Serve the ClickHouse HTTP interface with an account's rights until the standard input ends."""
+async def serve_as(data: Path, name: str, mode: str) -> None:
+    """Serve the ClickHouse HTTP interface with an account's rights until the standard input ends.
+
+    Args:
+        data: the data directory.
+        name: the account.
+        mode: `definer`, as docker-compose.yml configures its server; `invoker`, without definer.xml; `granted`, the
+            same with what the comments of users.sql grant.
+    """
     from otel_usage.server import engine as engine_module
     from otel_usage.server.bodies import BodyReader
     from otel_usage.server.clickhouse_http import ClickHouseHttp
@@ -112,10 +129,15 @@ async def serve_as(data: Path, name: str) -> None:
     from otel_usage.server.sessions import Sessions
     from otel_usage.server.sql_guard import SqlGuard
 
-    accounts = read_accounts(USERS_FILE.read_text("utf-8"))
+    sql = USERS_FILE.read_text("utf-8")
+    accounts = read_accounts(sql)
+    if mode == "granted":
+        account = accounts[name]
+        accounts[name] = account._replace(grants=(*account.grants, *further_grants(sql, name)))
     # The one place where `serve` gives itself the rights it needs.
-    setattr(engine_module, "write_config", lambda directory: write_config(directory, accounts, name))  # noqa: B010
-    engine = engine_module.Engine(data)
+    config = partial(write_config, accounts=accounts, name=name, is_definer=mode == "definer")
+    with patch.object(engine_module, "write_config", config):
+        engine = engine_module.Engine(data)
     sessions = Sessions(engine, "default")
     reader = BodyReader(1 << 24)
     front = ClickHouseHttp(engine, SqlGuard(engine.catalogue()), sessions, ThreadPoolExecutor(4), reader)
@@ -129,4 +151,4 @@ async def serve_as(data: Path, name: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve_as(Path(sys.argv[1]), sys.argv[2]))
+    asyncio.run(serve_as(Path(sys.argv[1]), *sys.argv[2:]))
