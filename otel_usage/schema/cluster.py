@@ -128,14 +128,14 @@ class Cluster:
             f"CREATE TABLE IF NOT EXISTS {self.database}.{name} {self._on_cluster}{found['columns']}"
             f"ENGINE = {engine}{_replicated_window(found['rest'])}"
         )
-        return (table,) if is_single else (table, self._distributed(found))
+        if is_single:
+            return (table,)
+        return (table, self._distributed("CREATE TABLE IF NOT EXISTS", found["name"], _sharding_key(found)))
 
-    def _distributed(self, found: re.Match[str]) -> str:
-        name = found["name"]
+    def _distributed(self, create: str, name: str, sharding_key: str) -> str:
         return (
-            f"CREATE TABLE IF NOT EXISTS {self.database}.{name} {self._on_cluster} "
-            f"AS {self.database}.{local_name(name)}\n"
-            f"ENGINE = Distributed('{self.name}', '{self.database}', '{local_name(name)}', {_sharding_key(found)})"
+            f"{create} {self.database}.{name} {self._on_cluster} AS {self.database}.{local_name(name)}\n"
+            f"ENGINE = Distributed('{self.name}', '{self.database}', '{local_name(name)}', {sharding_key})"
         )
 
     def _materialized_view(self, found: re.Match[str]) -> tuple[str, ...]:
@@ -151,13 +151,15 @@ class Cluster:
         )
 
     def _alter(self, found: re.Match[str]) -> tuple[str, ...]:
+        name, commands = found["name"], found["commands"]
         # The shards first: what the Distributed table knows and they do not, it would ask them for in vain.
-        names = [local_name(found["name"])]
-        if "ADD COLUMN" in found["commands"]:
-            names.append(found["name"])
-        return tuple(
-            f"ALTER TABLE {self.database}.{name} {self._on_cluster}{found['commands']}" for name in names
-        )
+        of_shards = f"ALTER TABLE {self.database}.{local_name(name)} {self._on_cluster}{commands}"
+        if "ADD COLUMN" in commands:
+            return (of_shards, f"ALTER TABLE {self.database}.{name} {self._on_cluster}{commands}")
+        if "DROP CONSTRAINT" in commands:
+            # It has the same one, and cannot be altered so. It holds no rows, so another one takes its place.
+            return (of_shards, self._distributed("CREATE OR REPLACE TABLE", name, _SHARDING_KEYS[name]))
+        return (of_shards,)
 
     def _qualified(self, query: str, *, is_local: bool) -> str:
         """Name the database of every table: each server reads the statement with a default of its own."""

@@ -1096,7 +1096,8 @@ CREATE TABLE IF NOT EXISTS usage.otel_traces_local ON CLUSTER 'usage_cluster'
 
     INDEX trace_id_bloom TraceId TYPE bloom_filter(0.01) GRANULARITY 1,
     INDEX visit_key_bloom SpanAttributes['session.id'] TYPE bloom_filter(0.01) GRANULARITY 1,
-    INDEX user_id_bloom SpanAttributes['user.id'] TYPE bloom_filter(0.01) GRANULARITY 1
+    INDEX user_id_bloom SpanAttributes['user.id'] TYPE bloom_filter(0.01) GRANULARITY 1,
+    CONSTRAINT views_come_first CHECK 0
 )
 ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/usage/otel_traces_local', '{replica}')
 PARTITION BY toYYYYMM(Timestamp)
@@ -1359,4 +1360,10 @@ SELECT
     toJSONString(SpanAttributes)                                                          AS body
 FROM usage.otel_traces_local AS otel_traces
 WHERE UsageOutcome NOT IN ('stored', 'no_event');
+
+-- 0041_open_otel_traces
+ALTER TABLE usage.otel_traces_local ON CLUSTER 'usage_cluster' DROP CONSTRAINT IF EXISTS views_come_first;
+
+CREATE OR REPLACE TABLE usage.otel_traces ON CLUSTER 'usage_cluster' AS usage.otel_traces_local
+ENGINE = Distributed('usage_cluster', 'usage', 'otel_traces_local', cityHash64(multiIf(match(SpanAttributes['session.id'], '^[0-9a-fA-F]{32}$'), unhex(SpanAttributes['session.id']), notEmpty(SpanAttributes['session.id']), substring(SHA256(substringUTF8(SpanAttributes['session.id'], 1, 256)), 1, 16), unhex(TraceId))));
 

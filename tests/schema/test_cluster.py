@@ -56,7 +56,7 @@ def test_every_statement_is_for_all_servers_and_names_the_database_of_each_table
         text = re.sub(r"'[^']*'", "''", statement)
 
         assert "ON CLUSTER ''" in text
-        assert re.match(rf"(CREATE [A-Z ]+ IF NOT EXISTS|ALTER TABLE) {DATABASE}\.", text)
+        assert re.match(rf"(CREATE [A-Z ]+ IF NOT EXISTS|CREATE OR REPLACE TABLE|ALTER TABLE) {DATABASE}\.", text)
         assert not re.search(rf"\b(FROM|JOIN|TO) (?!{DATABASE}\.)\w", text), text
 
 
@@ -114,6 +114,15 @@ def test_new_columns_come_to_the_shards_before_the_table_over_them() -> None:
     altered = [re.findall(r"ALTER TABLE usage\.(\w+)", statement)[0] for statement in statements_of("ALTER")]
 
     assert altered[:2] == ["events_local", "events"]
+
+
+def test_a_table_over_the_shards_gives_up_their_constraint_after_them() -> None:
+    local, over = FORM.statements("ALTER TABLE otel_traces DROP CONSTRAINT IF EXISTS views_come_first")
+
+    assert local.startswith("ALTER TABLE usage.otel_traces_local ON CLUSTER 'usage_cluster' DROP CONSTRAINT ")
+    assert over.startswith("CREATE OR REPLACE TABLE usage.otel_traces ON CLUSTER 'usage_cluster' AS ")
+    made = [text for text in statements_of("CREATE TABLE") if " usage.otel_traces ON CLUSTER" in text]
+    assert over.split(" AS ", 1)[1] == made[0].split(" AS ", 1)[1]
 
 
 def test_a_rule_about_age_is_for_the_shards_alone() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from otel_usage.clickhouse import ClickHouse
-from otel_usage.errors import SchemaError
-from otel_usage.schema import migrate
+from otel_usage.errors import ClickHouseError, SchemaError
+from otel_usage.schema import applied, load_migrations, migrate
 from otel_usage.schema.landing import landing_in_force
 from otel_usage.schema.retention import SPANS, retention_days_in_force
 from tests.builders import build_event
@@ -27,6 +27,25 @@ def test_spans_are_kept_unless_somebody_says_otherwise(database: ClickHouse) -> 
     land_events(database, [build_event()])
 
     assert report.lines()[-1] == "spans of a Collector are kept for ever"
+    assert stored(database) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("last", ["create_otel_traces", "create_otel_traces_events_mv"])
+def test_spans_that_come_before_the_views_are_refused_and_count_when_they_come_again(
+    database: ClickHouse, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    names = [migration.name for migration in load_migrations()]
+    killed_after = load_migrations()[: names.index(last) + 1]
+    with monkeypatch.context() as patch:
+        patch.setattr(applied, "load_migrations", lambda: killed_after)
+        migrate(database)
+    waiting = [build_event()]
+    with pytest.raises(ClickHouseError, match="views_come_first"):
+        land_events(database, waiting)
+
+    migrate(database)
+    land_events(database, waiting)
+
     assert stored(database) == (1, 1, 1)
 
 

@@ -39,7 +39,8 @@ def test_a_migration_says_what_it_is_for_and_can_be_run_again(migration: Migrati
     for statement in migration.statements:
         assert re.match(
             r"CREATE [A-Z ]+ IF NOT EXISTS "
-            r"|ALTER TABLE \w+\n(    ADD COLUMN IF NOT EXISTS .+\n?)+$",
+            r"|ALTER TABLE \w+\n(    ADD COLUMN IF NOT EXISTS .+\n?)+$"
+            r"|ALTER TABLE \w+ DROP CONSTRAINT IF EXISTS \w+$",
             statement,
         )
 

@@ -4,7 +4,8 @@
 -- which, once for both: `stored`, `no_event` for a span that is no usage event, or why it is set aside, by the rule of
 -- the exporter (pipeline/rejection.py); `unstorable` is one without valid ids or time. All attributes are texts here,
 -- so a counter's value is judged by its text. The nested columns are written out, because a server may be told to
--- keep `Nested` as one. Sorted as people look for spans of a service; the indexes find a trace, a visit and a user.
+-- keep `Nested` as one. Until its views are there it refuses rows, which they would miss: a Collector that is waiting
+-- sends them again. Sorted as people look for spans of a service; the indexes find a trace, a visit and a user.
 CREATE TABLE IF NOT EXISTS otel_traces
 (
     Timestamp            DateTime64(9) CODEC(Delta(8), ZSTD(3)),
@@ -62,7 +63,8 @@ CREATE TABLE IF NOT EXISTS otel_traces
 
     INDEX trace_id_bloom TraceId TYPE bloom_filter(0.01) GRANULARITY 1,
     INDEX visit_key_bloom SpanAttributes['session.id'] TYPE bloom_filter(0.01) GRANULARITY 1,
-    INDEX user_id_bloom SpanAttributes['user.id'] TYPE bloom_filter(0.01) GRANULARITY 1
+    INDEX user_id_bloom SpanAttributes['user.id'] TYPE bloom_filter(0.01) GRANULARITY 1,
+    CONSTRAINT views_come_first CHECK 0
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(Timestamp)
