@@ -161,6 +161,7 @@ def test_an_insert_into_clickhouse_counts_once_when_it_comes_again(path: Path) -
             assert exporter["connection_params"] == {
                 "insert_deduplicate": "1",
                 "deduplicate_blocks_in_dependent_materialized_views": "1",
+                "distributed_foreground_insert": "1",
             }
 
 
