@@ -4,7 +4,7 @@ The embedded engine keeps no accounts: it knows the one that its configuration n
 `users.sql` are written into that configuration, and the engine itself allows and refuses. What it cannot do is
 listed in `WITHOUT`.
 
-Run as `python -m tests.accounts DATA ACCOUNT MODE`, it prints `ready URL` and ends with its standard input.
+Run as `python -m tests.accounts DATA ACCOUNT`, it prints `ready URL` and ends with its standard input.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from otel_usage.server import engine_config
 from tests.docs_tables import ROOT
 
 USERS_FILE = ROOT / "collector_config" / "clickhouse" / "users.sql"
-DEFINER_FILE = USERS_FILE.with_name("definer.xml")
 WITHOUT = "CHANGEABLE_IN_READONLY"
 """A server allows it by `settings_constraints_replace_previous`, which is on in the packaged configuration."""
 
@@ -88,21 +87,10 @@ def _settings_xml(settings: Mapping[str, str]) -> str:
     return f"{values}<constraints>{constraints}</constraints>"
 
 
-def further_grants(sql: str, name: str) -> tuple[str, ...]:
-    """Return what the comments of the file grant an account for servers without definer.xml."""
-    grants = re.findall(r"^--     (GRANT .+) TO (.+?);?$", sql, re.MULTILINE)
-    return tuple(grant for grant, names in grants if name in names.split(", "))
-
-
-def write_config(directory: Path, accounts: Mapping[str, Account], name: str, *, is_definer: bool) -> Path:
-    """Write the engine's configuration as `serve` does, with the accounts and, if it shall be there, definer.xml."""
+def write_config(directory: Path, accounts: Mapping[str, Account], name: str) -> Path:
+    """Write the engine's configuration as `serve` does, with the accounts."""
     config = engine_config.write_config(directory)
     (directory / "users.xml").write_text(users_xml(accounts, name), "utf-8")
-    if not is_definer:
-        return config
-    own = re.search(r"(?s)<clickhouse>(.*)</clickhouse>", DEFINER_FILE.read_text("utf-8"))
-    assert own is not None
-    config.write_text(config.read_text("utf-8").replace("</clickhouse>", f"{own[1]}</clickhouse>"), "utf-8")
     return config
 
 
@@ -113,14 +101,12 @@ def give_views_to(data: Path, account: str) -> None:
         definition.write_text(text.replace("DEFINER = default ", f"DEFINER = {account} "), "utf-8")
 
 
-async def serve_as(data: Path, name: str, mode: str) -> None:
+async def serve_as(data: Path, name: str) -> None:
     """Serve the ClickHouse HTTP interface with an account's rights until the standard input ends.
 
     Args:
         data: the data directory.
         name: the account.
-        mode: `definer`, as docker-compose.yml configures its server; `invoker`, without definer.xml; `granted`, the
-            same with what the comments of users.sql grant.
     """
     from otel_usage.server import engine as engine_module
     from otel_usage.server.bodies import BodyReader
@@ -129,13 +115,9 @@ async def serve_as(data: Path, name: str, mode: str) -> None:
     from otel_usage.server.sessions import Sessions
     from otel_usage.server.sql_guard import SqlGuard
 
-    sql = USERS_FILE.read_text("utf-8")
-    accounts = read_accounts(sql)
-    if mode == "granted":
-        account = accounts[name]
-        accounts[name] = account._replace(grants=(*account.grants, *further_grants(sql, name)))
+    accounts = read_accounts(USERS_FILE.read_text("utf-8"))
     # The one place where `serve` gives itself the rights it needs.
-    config = partial(write_config, accounts=accounts, name=name, is_definer=mode == "definer")
+    config = partial(write_config, accounts=accounts, name=name)
     with patch.object(engine_module, "write_config", config):
         engine = engine_module.Engine(data)
     sessions = Sessions(engine, "default")
@@ -151,4 +133,4 @@ async def serve_as(data: Path, name: str, mode: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve_as(Path(sys.argv[1]), *sys.argv[2:]))
+    asyncio.run(serve_as(Path(sys.argv[1]), sys.argv[2]))

@@ -24,7 +24,6 @@ from click.testing import CliRunner
 from otel_usage import attributes as names
 from otel_usage.cli import cli
 from otel_usage.clickhouse import ClickHouse, connect
-from otel_usage.errors import DeliveryError
 from otel_usage.pipeline.exporters.clickhouse import ClickHouseSpanExporter
 from otel_usage.schema import migrate_database
 from tests.accounts import USERS_FILE, WITHOUT, give_views_to, read_accounts, statements
@@ -43,9 +42,9 @@ DAY = "2026-03-10"
 
 
 @contextmanager
-def served_as(data: Path, account: str, mode: str = "definer") -> Iterator[str]:
+def served_as(data: Path, account: str) -> Iterator[str]:
     """Serve the data with an account's rights, and yield the DSN of the database."""
-    command = [sys.executable, "-m", "tests.accounts", str(data), account, mode]
+    command = [sys.executable, "-m", "tests.accounts", str(data), account]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
     ) as server:
@@ -191,31 +190,6 @@ def test_a_collector_may_store_spans_and_with_them_their_events_and_nothing_else
             "FROM pages_daily WHERE service_name = 'collected'"
         )
         assert counted.rows == [(20, 20)]
-
-
-def test_without_definer_xml_an_insert_waits_for_the_further_grants_and_then_counts_once(
-    tmp_path: Path,
-) -> None:
-    data, span = tmp_path / "data", "INSERT INTO otel_traces (TraceId) VALUES ('a')"
-    with served_as(data, "otel_usage_migrator", "invoker") as dsn:
-        migrate_database(dsn)
-        exporter = ClickHouseSpanExporter(dsn)
-        batch = exporter.freeze([build_event(path="/waits")], "waits")
-        exporter.shutdown()
-
-    with (
-        served_as(data, "otel_usage_writer", "invoker") as dsn,
-        pytest.raises(DeliveryError, match="ClickHouse error 497"),
-    ):
-        ClickHouseSpanExporter(dsn).send(batch)
-    with served_as(data, "otel_usage_writer", "granted") as dsn:
-        ClickHouseSpanExporter(dsn).send(batch)
-        assert ask(dsn, "SELECT count() FROM events") == "1"
-    with served_as(data, "otel_usage_collector", "granted") as dsn:
-        assert ask(dsn, span) == ""
-
-    with served_as(data, "otel_usage_migrator", "invoker") as dsn:
-        assert ask(dsn, "SELECT sum(requests) FROM pages_daily WHERE path = '/waits'") == "1"
 
 
 def test_grafana_may_read_every_table_and_change_nothing_and_take_no_more_than_its_share(data: Path) -> None:

@@ -8,11 +8,8 @@
 -- The database is `otel_usage`; put another name in its place if yours has one.
 
 -- Apps that write directly: OTEL_USAGE_DSN=http://otel_usage_writer:…@host:8123/otel_usage
--- The driver asks for the settings when it connects. Insert alone is enough where views run with the rights of the
--- account that made them, see definer.xml beside this file. On other servers writer and Collector must be able to
--- read what they write to:
---     GRANT SELECT ON otel_usage.events TO otel_usage_writer, otel_usage_collector;
---     GRANT SELECT ON otel_usage.otel_traces TO otel_usage_collector
+-- The driver asks for the settings when it connects. To insert is enough: views run with the rights of the account
+-- that made them.
 CREATE USER IF NOT EXISTS otel_usage_writer
     IDENTIFIED WITH sha256_hash BY '0000000000000000000000000000000000000000000000000000000000000000';
 GRANT INSERT ON otel_usage.events TO otel_usage_writer;

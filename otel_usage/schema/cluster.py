@@ -21,7 +21,8 @@ _TABLE = re.compile(
     re.DOTALL,
 )
 _MATERIALIZED_VIEW = re.compile(
-    r"CREATE MATERIALIZED VIEW IF NOT EXISTS (?P<name>\w+) TO (?P<target>\w+) AS(?P<query>\s.*)", re.DOTALL
+    r"CREATE MATERIALIZED VIEW IF NOT EXISTS (?P<name>\w+) TO (?P<target>\w+)(?P<security>\s.*?)\bAS(?P<query>\s.*)",
+    re.DOTALL,
 )
 _VIEW = re.compile(r"CREATE VIEW IF NOT EXISTS (?P<name>\w+) AS(?P<query>\s.*)", re.DOTALL)
 _ALTER = re.compile(r"ALTER TABLE (?P<name>\w+)(?P<commands>\s.*)", re.DOTALL)
@@ -141,7 +142,8 @@ class Cluster:
     def _materialized_view(self, found: re.Match[str]) -> tuple[str, ...]:
         return (
             f"CREATE MATERIALIZED VIEW IF NOT EXISTS {self.database}.{found['name']} {self._on_cluster} "
-            f"TO {self.database}.{local_name(found['target'])} AS{self._qualified(found['query'], is_local=True)}",
+            f"TO {self.database}.{local_name(found['target'])}{found['security']}AS"
+            f"{self._qualified(found['query'], is_local=True)}",
         )
 
     def _view(self, found: re.Match[str]) -> tuple[str, ...]:

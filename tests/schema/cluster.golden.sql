@@ -130,7 +130,8 @@ CREATE TABLE IF NOT EXISTS usage.browsers_daily_state ON CLUSTER 'usage_cluster'
 ENGINE = Distributed('usage_cluster', 'usage', 'browsers_daily_state_local', cityHash64(service_name, day, browser, os, device_type, is_bot) + ignore(rand()));
 
 -- 0004_create_browsers_daily_mv
-CREATE MATERIALIZED VIEW IF NOT EXISTS usage.browsers_daily_mv ON CLUSTER 'usage_cluster' TO usage.browsers_daily_state_local AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS usage.browsers_daily_mv ON CLUSTER 'usage_cluster' TO usage.browsers_daily_state_local
+DEFINER = CURRENT_USER SQL SECURITY DEFINER AS
 SELECT
     events.service_name                                                                         AS service_name,
     toDate(events.timestamp)                                                                    AS day,
@@ -194,7 +195,8 @@ CREATE TABLE IF NOT EXISTS usage.ips_daily_state ON CLUSTER 'usage_cluster' AS u
 ENGINE = Distributed('usage_cluster', 'usage', 'ips_daily_state_local', cityHash64(service_name, day, client_address, is_bot) + ignore(rand()));
 
 -- 0007_create_ips_daily_mv
-CREATE MATERIALIZED VIEW IF NOT EXISTS usage.ips_daily_mv ON CLUSTER 'usage_cluster' TO usage.ips_daily_state_local AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS usage.ips_daily_mv ON CLUSTER 'usage_cluster' TO usage.ips_daily_state_local
+DEFINER = CURRENT_USER SQL SECURITY DEFINER AS
 SELECT
     events.service_name                    AS service_name,
     toDate(events.timestamp)               AS day,
@@ -254,7 +256,8 @@ CREATE TABLE IF NOT EXISTS usage.pages_daily_state ON CLUSTER 'usage_cluster' AS
 ENGINE = Distributed('usage_cluster', 'usage', 'pages_daily_state_local', cityHash64(service_name, day, route, path, is_bot) + ignore(rand()));
 
 -- 0010_create_pages_daily_mv
-CREATE MATERIALIZED VIEW IF NOT EXISTS usage.pages_daily_mv ON CLUSTER 'usage_cluster' TO usage.pages_daily_state_local AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS usage.pages_daily_mv ON CLUSTER 'usage_cluster' TO usage.pages_daily_state_local
+DEFINER = CURRENT_USER SQL SECURITY DEFINER AS
 SELECT
     events.service_name                                                                        AS service_name,
     toDate(events.timestamp)                                                                   AS day,
@@ -329,7 +332,8 @@ CREATE TABLE IF NOT EXISTS usage.objects_daily_state ON CLUSTER 'usage_cluster' 
 ENGINE = Distributed('usage_cluster', 'usage', 'objects_daily_state_local', cityHash64(service_name, day, object_type, object_id, is_bot) + ignore(rand()));
 
 -- 0013_create_objects_daily_mv
-CREATE MATERIALIZED VIEW IF NOT EXISTS usage.objects_daily_mv ON CLUSTER 'usage_cluster' TO usage.objects_daily_state_local AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS usage.objects_daily_mv ON CLUSTER 'usage_cluster' TO usage.objects_daily_state_local
+DEFINER = CURRENT_USER SQL SECURITY DEFINER AS
 SELECT
     events.service_name                                                                        AS service_name,
     toDate(events.timestamp)                                                                   AS day,
@@ -387,7 +391,8 @@ CREATE TABLE IF NOT EXISTS usage.counters_daily_state ON CLUSTER 'usage_cluster'
 ENGINE = Distributed('usage_cluster', 'usage', 'counters_daily_state_local', cityHash64(service_name, day, object_type, object_id, counter_name, is_bot) + ignore(rand()));
 
 -- 0016_create_counters_daily_mv
-CREATE MATERIALIZED VIEW IF NOT EXISTS usage.counters_daily_mv ON CLUSTER 'usage_cluster' TO usage.counters_daily_state_local AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS usage.counters_daily_mv ON CLUSTER 'usage_cluster' TO usage.counters_daily_state_local
+DEFINER = CURRENT_USER SQL SECURITY DEFINER AS
 SELECT
     events.service_name       AS service_name,
     toDate(events.timestamp)  AS day,
@@ -453,7 +458,8 @@ CREATE TABLE IF NOT EXISTS usage.visits_state ON CLUSTER 'usage_cluster' AS usag
 ENGINE = Distributed('usage_cluster', 'usage', 'visits_state_local', cityHash64(visit_key_bytes));
 
 -- 0019_create_visits_mv
-CREATE MATERIALIZED VIEW IF NOT EXISTS usage.visits_mv ON CLUSTER 'usage_cluster' TO usage.visits_state_local AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS usage.visits_mv ON CLUSTER 'usage_cluster' TO usage.visits_state_local
+DEFINER = CURRENT_USER SQL SECURITY DEFINER AS
 SELECT
     events.service_name                    AS service_name,
     toDate(events.timestamp)               AS day,
@@ -543,7 +549,8 @@ CREATE TABLE IF NOT EXISTS usage.funnel_stages_state ON CLUSTER 'usage_cluster' 
 ENGINE = Distributed('usage_cluster', 'usage', 'funnel_stages_state_local', cityHash64(visit_key_bytes));
 
 -- 0022_create_funnel_stages_mv
-CREATE MATERIALIZED VIEW IF NOT EXISTS usage.funnel_stages_mv ON CLUSTER 'usage_cluster' TO usage.funnel_stages_state_local AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS usage.funnel_stages_mv ON CLUSTER 'usage_cluster' TO usage.funnel_stages_state_local
+DEFINER = CURRENT_USER SQL SECURITY DEFINER AS
 SELECT
     events.service_name      AS service_name,
     toDate(events.timestamp) AS day,
@@ -729,7 +736,8 @@ CREATE TABLE IF NOT EXISTS usage.summaries_state ON CLUSTER 'usage_cluster' AS u
 ENGINE = Distributed('usage_cluster', 'usage', 'summaries_state_local', cityHash64(service_name, day, kind, key, is_bot, hour_of_day) + ignore(rand()));
 
 -- 0028_create_summaries_mv
-CREATE MATERIALIZED VIEW IF NOT EXISTS usage.summaries_mv ON CLUSTER 'usage_cluster' TO usage.summaries_state_local AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS usage.summaries_mv ON CLUSTER 'usage_cluster' TO usage.summaries_state_local
+DEFINER = CURRENT_USER SQL SECURITY DEFINER AS
 SELECT
     events.service_name                                                              AS service_name,
     toDate(events.timestamp)                                                         AS day,
@@ -1108,7 +1116,8 @@ CREATE TABLE IF NOT EXISTS usage.otel_traces ON CLUSTER 'usage_cluster' AS usage
 ENGINE = Distributed('usage_cluster', 'usage', 'otel_traces_local', cityHash64(multiIf(match(SpanAttributes['session.id'], '^[0-9a-fA-F]{32}$'), unhex(SpanAttributes['session.id']), notEmpty(SpanAttributes['session.id']), substring(SHA256(substringUTF8(SpanAttributes['session.id'], 1, 256)), 1, 16), unhex(TraceId))));
 
 -- 0039_create_otel_traces_events_mv
-CREATE MATERIALIZED VIEW IF NOT EXISTS usage.otel_traces_events_mv ON CLUSTER 'usage_cluster' TO usage.events_local AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS usage.otel_traces_events_mv ON CLUSTER 'usage_cluster' TO usage.events_local
+DEFINER = CURRENT_USER SQL SECURITY DEFINER AS
 SELECT
     span.Timestamp                                                                    AS timestamp,
     span.event_name                                                                   AS event_name,
@@ -1352,7 +1361,8 @@ FROM
 ) AS span;
 
 -- 0040_create_otel_traces_rejected_mv
-CREATE MATERIALIZED VIEW IF NOT EXISTS usage.otel_traces_rejected_mv ON CLUSTER 'usage_cluster' TO usage.rejected_events_local AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS usage.otel_traces_rejected_mv ON CLUSTER 'usage_cluster' TO usage.rejected_events_local
+DEFINER = CURRENT_USER SQL SECURITY DEFINER AS
 SELECT
     now64(9, 'UTC')                                                                       AS timestamp,
     if(UsageOutcome = 'unstorable', 'ids or time cannot be stored', toString(UsageOutcome)) AS reason,

@@ -56,7 +56,9 @@ def test_every_statement_is_for_all_servers_and_names_the_database_of_each_table
         text = re.sub(r"'[^']*'", "''", statement)
 
         assert "ON CLUSTER ''" in text
-        assert re.match(rf"(CREATE [A-Z ]+ IF NOT EXISTS|CREATE OR REPLACE TABLE|ALTER TABLE) {DATABASE}\.", text)
+        assert re.match(
+            rf"(CREATE [A-Z ]+ IF NOT EXISTS|CREATE OR REPLACE TABLE|ALTER TABLE) {DATABASE}\.", text
+        )
         assert not re.search(rf"\b(FROM|JOIN|TO) (?!{DATABASE}\.)\w", text), text
 
 

@@ -1,6 +1,7 @@
 -- Fills browsers_daily_state from requests, and its visits and visitors also from activities, which are pages
 -- that only the browser knows. A visitor without an id is no visitor.
-CREATE MATERIALIZED VIEW IF NOT EXISTS browsers_daily_mv TO browsers_daily_state AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS browsers_daily_mv TO browsers_daily_state
+DEFINER = CURRENT_USER SQL SECURITY DEFINER AS
 SELECT
     events.service_name                                                                         AS service_name,
     toDate(events.timestamp)                                                                    AS day,

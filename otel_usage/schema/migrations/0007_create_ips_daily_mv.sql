@@ -1,6 +1,7 @@
 -- Fills ips_daily_state from requests, and its visits and times also from activities; `::` stands for those
 -- without an address.
-CREATE MATERIALIZED VIEW IF NOT EXISTS ips_daily_mv TO ips_daily_state AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS ips_daily_mv TO ips_daily_state
+DEFINER = CURRENT_USER SQL SECURITY DEFINER AS
 SELECT
     events.service_name                    AS service_name,
     toDate(events.timestamp)               AS day,

@@ -1,5 +1,6 @@
 -- Fills pages_daily_state from requests. An error is a status of 500 and above.
-CREATE MATERIALIZED VIEW IF NOT EXISTS pages_daily_mv TO pages_daily_state AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS pages_daily_mv TO pages_daily_state
+DEFINER = CURRENT_USER SQL SECURITY DEFINER AS
 SELECT
     events.service_name                                                                        AS service_name,
     toDate(events.timestamp)                                                                   AS day,

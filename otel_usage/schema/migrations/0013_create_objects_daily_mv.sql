@@ -1,5 +1,6 @@
 -- Fills objects_daily_state from object views alone: the last object on a request's row would count twice.
-CREATE MATERIALIZED VIEW IF NOT EXISTS objects_daily_mv TO objects_daily_state AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS objects_daily_mv TO objects_daily_state
+DEFINER = CURRENT_USER SQL SECURITY DEFINER AS
 SELECT
     events.service_name                                                                        AS service_name,
     toDate(events.timestamp)                                                                   AS day,

@@ -1,5 +1,6 @@
 -- Fills counters_daily_state from counter events.
-CREATE MATERIALIZED VIEW IF NOT EXISTS counters_daily_mv TO counters_daily_state AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS counters_daily_mv TO counters_daily_state
+DEFINER = CURRENT_USER SQL SECURITY DEFINER AS
 SELECT
     events.service_name       AS service_name,
     toDate(events.timestamp)  AS day,

@@ -3,7 +3,8 @@
 -- A visit is confirmed by any event that did not open it: its cookie came back. One of activities alone has no
 -- requests; its first and last page is whatever came first and last. Requests without a user name one at the epoch,
 -- so that any real one is later.
-CREATE MATERIALIZED VIEW IF NOT EXISTS visits_mv TO visits_state AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS visits_mv TO visits_state
+DEFINER = CURRENT_USER SQL SECURITY DEFINER AS
 SELECT
     events.service_name                    AS service_name,
     toDate(events.timestamp)               AS day,

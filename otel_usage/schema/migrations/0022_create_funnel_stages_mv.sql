@@ -1,5 +1,6 @@
 -- Fills funnel_stages_state from reached stages; without a visit there is no way through a funnel to follow.
-CREATE MATERIALIZED VIEW IF NOT EXISTS funnel_stages_mv TO funnel_stages_state AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS funnel_stages_mv TO funnel_stages_state
+DEFINER = CURRENT_USER SQL SECURITY DEFINER AS
 SELECT
     events.service_name      AS service_name,
     toDate(events.timestamp) AS day,

@@ -4,7 +4,8 @@
 -- browser knows (activity) can begin a visit, so they count for the server, as in browsers_daily, but are no hits.
 -- What a request did not say counts under 'none'. The addresses of clients are those that the policy let through.
 -- The arrays have names of their own, because ClickHouse 24.8 refuses one that is also a column of the result.
-CREATE MATERIALIZED VIEW IF NOT EXISTS summaries_mv TO summaries_state AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS summaries_mv TO summaries_state
+DEFINER = CURRENT_USER SQL SECURITY DEFINER AS
 SELECT
     events.service_name                                                              AS service_name,
     toDate(events.timestamp)                                                         AS day,

@@ -4,7 +4,8 @@
 -- they are to be stored. Those of others get the present names of HTTP attributes for old ones, and lists as their
 -- parts with commas between: the Collector writes a list as JSON, rotel in the JSON of OTLP. Nothing here can fail:
 -- what is no number, address or id gives an empty value.
-CREATE MATERIALIZED VIEW IF NOT EXISTS otel_traces_events_mv TO events AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS otel_traces_events_mv TO events
+DEFINER = CURRENT_USER SQL SECURITY DEFINER AS
 SELECT
     span.Timestamp                                                                    AS timestamp,
     span.event_name                                                                   AS event_name,
