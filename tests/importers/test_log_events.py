@@ -11,6 +11,7 @@ import pytest
 from otel_usage.errors import SettingError
 from otel_usage.importers.identity import LineIds
 from otel_usage.importers.log_events import LogEvents
+from otel_usage.importers.log_parts import LogRows
 from otel_usage.importers.log_text import TextFormat
 from otel_usage.importers.logged_request import LoggedRequest
 from otel_usage.pipeline.rows import COLUMNS, to_columns
@@ -28,6 +29,7 @@ def chunk_of(lines: list[str], **settings: object) -> tuple[list[dict[str, Any]]
     events = LogEvents(Settings.load({}, **settings), "shop", reader)
     ids = LineIds("shop").ids_of([line.encode("latin-1") for line in lines])
     chunk = events.chunk_of(ids, read.fields, range(len(lines)))
+    assert isinstance(chunk.rows, LogRows)
     columns = chunk.rows.columns(range(len(chunk.rows.ids)))
     rows = [
         {column.name: value for column, value in zip(COLUMNS, row, strict=True)}
@@ -129,6 +131,7 @@ def test_many_requests_at_once_are_the_rows_of_each_by_itself(source: Any, ip: s
     one_by_one = [
         events.event_of(ids[number], request) for number, request in zip(kept, requests, strict=True)
     ]
+    assert isinstance(chunk.rows, LogRows)
     assert len(kept) > 300
     assert chunk.rows.columns(range(len(kept))) == to_columns(one_by_one)
     assert chunk.rows.columns([3, 5]) == to_columns([one_by_one[3], one_by_one[5]])

@@ -8,6 +8,7 @@ import pytest
 
 from otel_usage.importers.access_log import AccessLog, LogOptions
 from otel_usage.importers.chunk import Chunk
+from otel_usage.importers.log_parts import LogRows
 from otel_usage.settings import Settings
 from tests.importers.logs import combined, write_log
 
@@ -20,8 +21,9 @@ def columns_of(chunks: list[Chunk]) -> list[list[object]]:
     """Return the rows of all chunks, read only after the last one was made."""
     return [
         list(row)
-        for chunk in chunks
-        for row in zip(*chunk.rows.columns(range(len(chunk.rows.ids))), strict=True)
+        for rows in (chunk.rows for chunk in chunks)
+        if isinstance(rows, LogRows)
+        for row in zip(*rows.columns(range(len(rows.ids))), strict=True)
     ]
 
 
