@@ -66,6 +66,11 @@ class Inventory(NamedTuple):
         """Return how many keys a state table has."""
         return sum(count.keys for count in self.states[table].values())
 
+    def keys_of(self, table: str, unit: Unit) -> int:
+        """Return how many keys it has of a unit."""
+        count = self.states[table].get(unit)
+        return count.keys if count else 0
+
 
 def take_inventory(client: ClickHouse, tables: Collection[StateTable]) -> Inventory:
     """Count everything."""

@@ -172,9 +172,9 @@ class SourceEvents:
                 "FROM events WHERE service_name = unhex({service:String}) "
                 "AND timestamp >= fromUnixTimestamp64Nano({first:Int64}, 'UTC') "
                 "AND timestamp <= fromUnixTimestamp64Nano({last:Int64}, 'UTC') "
-                "AND (trace_id_bytes, span_id_bytes) IN ("
-                f"SELECT toFixedString(unhex(substring('{digits}', number * 48 + 1, 32)), 16), "
-                f"toFixedString(unhex(substring('{digits}', number * 48 + 33, 16)), 8) FROM numbers({len(ids)})) "
+                f"AND (trace_id_bytes, span_id_bytes) IN (WITH '{digits}' AS digits "
+                "SELECT toFixedString(unhex(substring(digits, number * 48 + 1, 32)), 16), "
+                f"toFixedString(unhex(substring(digits, number * 48 + 33, 16)), 8) FROM numbers({len(ids)})) "
                 f"{_ONE_ROW_AN_EVENT}",
                 {"service": name_digits(service), "first": min(times), "last": max(times)},
             )

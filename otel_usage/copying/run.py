@@ -95,7 +95,7 @@ class _Copy:
                 max(in_source - copied - self._left(past, source), 0),
                 _count(self._sides.target, "events"),
             ),
-            *(self._line(table, past, source, target, after[1]) for table in self._tables),
+            *(self._line(table, plan, past, source, target, after[1]) for table in self._tables),
             TableLine(
                 "rejected_events",
                 rejected.in_source,
@@ -179,11 +179,26 @@ class _Copy:
         return max(twice, 0)
 
     def _line(
-        self, table: StateTable, past: Past, source: Inventory, before: Inventory, after: Inventory
+        self,
+        table: StateTable,
+        plan: Plan,
+        past: Past,
+        source: Inventory,
+        before: Inventory,
+        after: Inventory,
     ) -> TableLine:
         name = table.name
         in_source = source.keys(name)
-        copied = past.keys[name] if self._is_dry_run else max(after.keys(name) - before.keys(name), 0)
+        if self._is_dry_run:
+            # What the views of the target will make of the events is known to the unit.
+            of_events = (
+                max(count.keys - before.keys_of(name, unit), 0)
+                for unit, count in source.states[name].items()
+                if unit in plan.by_events
+            )
+            copied = past.keys[name] + sum(of_events)
+        else:
+            copied = max(after.keys(name) - before.keys(name), 0)
         return TableLine(name, in_source, copied, max(in_source - copied, 0), after.keys(name))
 
     def _note_traces(self) -> None:

@@ -83,6 +83,17 @@ def test_what_the_target_has_already_is_not_stored_again(source: ClickHouse, tar
     assert_equal(source, target)
 
 
+def test_thousands_of_events_may_be_missing_between_others(source: ClickHouse, target: ClickHouse) -> None:
+    events = [build_event(path=f"/{number}") for number in range(9_000)]
+    insert_events(source, events)
+    insert_events(target, events[::9])
+
+    ran = copy(source, target)
+
+    assert (ran.code, line_of(ran, "events")) == (0, [9_000, 8_000, 1_000, 9_000])
+    assert_equal(source, target)
+
+
 def test_other_events_of_the_target_stay_and_count(source: ClickHouse, target: ClickHouse) -> None:
     ours, theirs, shared = traffic(1), traffic(2), traffic(3)
     insert_batches(source, ours + shared, size=60)
@@ -159,6 +170,9 @@ def test_a_dry_run_says_what_is_new_and_stores_nothing(source: ClickHouse, targe
 
     assert (ran.code, line_of(ran, "events")) == (0, [len(events), len(events) - 10, 10, 10])
     assert line_of(ran, "rejected_events") == [1, 1, 0, 0]
+    in_source, new, there, in_target = line_of(ran, "visits_state")
+    assert 0 < new < in_source == new + there
+    assert there == in_target
     assert target.query("SELECT count() FROM imports").rows == [(0,)]
 
 
