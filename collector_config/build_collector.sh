@@ -24,7 +24,7 @@ sha256() {
 }
 
 require_go() {
-    command -v go >/dev/null || fail "Go is not on the PATH; install Go 1.$NEEDED_GO or newer, or name a Collector with OTELCOL=/path"
+    command -v go >/dev/null || fail "Go is not on the PATH; install Go 1.$NEEDED_GO or newer, or take the contrib distribution of the Collector $version or newer instead, which needs no build"
     local found
     found=$(go env GOVERSION)
     local minor=${found#go1.}

@@ -1,12 +1,14 @@
-"""The commands of docs/collector.md, run as they stand there but on free ports."""
+"""The commands of docs/collector.md, run as they stand there but on free ports, with a Collector that samples sooner."""
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +20,13 @@ from tests.serving import wait_for
 
 PORTS = ("4317", "4318", "4319", "8123", "8888", "8889", "13133", "13134", "14317", "14318", "14319")
 _STAYS = re.compile(r"otel-usage serve|otelcol-contrib --config|opentelemetry-instrument|rotel start")
+# The distro is installed beside the tests, and asks for these; an app has it when a command of the page installs it.
+_WITHOUT_DISTRO = {
+    "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+    "OTEL_TRACES_EXPORTER": "none",
+    "OTEL_METRICS_EXPORTER": "none",
+    "OTEL_LOGS_EXPORTER": "none",
+}
 _FOREIGN = ("OTEL_", "FLASK_", "_OTEL_USAGE_", "COLLECTOR_", "CLICKHOUSE_")
 
 
@@ -63,10 +72,8 @@ class Terminal:
             "PATH": f"{tools}:{BIN}:{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
             "OTEL_EXPORTER_OTLP_ENDPOINT": self.url("4318"),
-            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
-            "OTEL_TRACES_EXPORTER": "none",
-            "OTEL_METRICS_EXPORTER": "none",
-            "OTEL_LOGS_EXPORTER": "none",
+            **_WITHOUT_DISTRO,
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "FLASK_APP": "tests.flask.launched_app:create_app",
             "FLASK_RUN_PORT": str(self._app_port),
             **environ,
@@ -78,6 +85,12 @@ class Terminal:
 
     def run(self, command: str) -> None:
         """Run a command to its end, which must be a good one, or start it and return when it is ready."""
+        if command.startswith("export "):
+            for name, _, value in (word.partition("=") for word in shlex.split(command)[1:]):
+                self._environ[name] = value
+            return
+        if command.startswith("pip install opentelemetry-distro"):
+            self._environ = {key: text for key, text in self._environ.items() if key not in _WITHOUT_DISTRO}
         text = self._on_free_ports(command)
         if "otel-usage serve" in text:
             text += f" --http-port {self._ports['8123']}"
@@ -104,13 +117,20 @@ class Terminal:
         self._running.append((process, log))
         wait_for(lambda: self._is_ready(command, process, log), f"the start of `{command}`, see {log},")
 
-    def ask_the_app(self, requests: int) -> None:
-        """Send requests to the app, then tell it to end, so that it sends what it has."""
-        for number in range(requests):
-            urllib.request.urlopen(f"http://127.0.0.1:{self._app_port}/item/{number}").close()
-        process, _ = self._running.pop()
+    def ask_the_app(self, requests: int, path: str = "/item/1") -> None:
+        """Send requests to the app, whatever it answers."""
+        for _ in range(requests):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{self._app_port}{path}").close()
+            except urllib.error.HTTPError as answer:
+                answer.close()
+
+    def end_the_app(self) -> str:
+        """Tell the app to end, so that it sends what it has, and return its log."""
+        process, log = self._running.pop()
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(30)
+        return log.read_text("utf-8")
 
     def close(self) -> None:
         """End all that still runs."""
@@ -126,7 +146,8 @@ class Terminal:
         copy.mkdir()
         for file in (ROOT / "collector_config").iterdir():
             if file.is_file():
-                (copy / file.name).write_text(self._on_free_ports(file.read_text("utf-8")), "utf-8")
+                text = file.read_text("utf-8").replace("decision_wait: 10s", "decision_wait: 1s")
+                (copy / file.name).write_text(self._on_free_ports(text), "utf-8")
                 (copy / file.name).chmod(file.stat().st_mode)
 
     def _is_ready(self, command: str, process: subprocess.Popen[bytes], log: Path) -> bool:
