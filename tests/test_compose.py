@@ -51,9 +51,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A `.env`, made with the command that its example gives."""
     directory = tmp_path_factory.mktemp("env")
     shutil.copy(ENV_EXAMPLE, directory)
-    command = re.search(r"^# +(python3 -c .*)$", ENV_EXAMPLE.read_text("utf-8"), re.MULTILINE)
-    assert command is not None
-    subprocess.run(["sh", "-c", command[1]], cwd=directory, check=True)
+    subprocess.run(["sh", "-c", making_command()], cwd=directory, check=True)
     return directory / ".env"
 
 
@@ -92,6 +90,13 @@ def dockerfile_lines(compose: dict[str, Any], word: str) -> list[list[str]]:
         for line in service.get("build", {}).get("dockerfile_inline", "").splitlines()
         if line.startswith(f"{word} ")
     ]
+
+
+def making_command() -> str:
+    """Return the command that the example gives, which makes `.env` of it."""
+    command = re.search(r"^# +(\(umask .*)$", ENV_EXAMPLE.read_text("utf-8"), re.MULTILINE)
+    assert command is not None
+    return command[1]
 
 
 def secrets_of(environment: Path) -> dict[str, str]:
@@ -143,6 +148,15 @@ def test_every_secret_of_a_made_environment_is_its_own_and_fits_into_an_address(
 
     assert len(set(secrets.values())) == len(secrets) == 8
     assert [value for value in secrets.values() if not re.fullmatch(r"[\w-]{43}", value, re.ASCII)] == []
+
+
+def test_a_made_environment_is_for_its_maker_alone_and_is_not_made_twice(environment: Path) -> None:
+    made = environment.read_text("utf-8")
+
+    again = subprocess.run(["sh", "-c", making_command()], cwd=environment.parent, capture_output=True)
+
+    assert (again.returncode != 0, environment.read_text("utf-8")) == (True, made)
+    assert environment.stat().st_mode & 0o777 == 0o600
 
 
 def test_no_secret_stands_in_the_file(compose: dict[str, Any]) -> None:
@@ -356,10 +370,7 @@ def test_a_command_of_the_page_names_services_of_the_file(
 
 
 def test_the_page_makes_the_environment_as_the_example_says() -> None:
-    command = re.search(r"^# +(python3 -c .*)$", ENV_EXAMPLE.read_text("utf-8"), re.MULTILINE)
-
-    assert command is not None
-    assert f"\n$ {command[1]}\n" in PAGE.read_text("utf-8")
+    assert f"\n$ {making_command()}\n" in PAGE.read_text("utf-8")
 
 
 def test_the_page_lists_every_published_port_and_every_account(project: dict[str, Any]) -> None:
