@@ -8,19 +8,25 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+import yaml
 
 from otel_usage.clickhouse import ClickHouse
 from tests.docs_tables import DOCS, ROOT
-from tests.grafana.dashboards import DASHBOARDS, GRAFANA, read_dashboards
+from tests.grafana.dashboards import DASHBOARDS, DATA_SOURCE_TYPE, GRAFANA, read_dashboards
 from tests.grafana.rules import RULES_FILE, read_rules
 from tests.grafana.traffic import FUNNEL
 from tests.serving import ServeProcess
 
 PAGE = (DOCS / "grafana.md").read_text("utf-8")
-COMMANDS = [line.removeprefix("$ ") for line in PAGE.splitlines() if line.startswith("$ ")]
+COMMANDS = re.findall(r"^\$ (.+(?:\n(?!\$ |```).*)*)", PAGE, re.MULTILINE)
+SOURCE_FILE = GRAFANA / "provisioning" / "datasources" / "otel_usage.yaml"
+INSTALL_PLUGIN = "grafana cli plugins install grafana-clickhouse-datasource"
+RESTART = "systemctl restart grafana-server"
 
 
 def run(command: str, where: Path, **environ: str) -> str:
@@ -49,10 +55,61 @@ def copy(tmp_path: Path) -> Path:
 def test_the_page_has_commands_of_these_kinds_only() -> None:
     kinds = re.compile(
         r"mkdir -p /|cp (-R )?collector_config/|otel-usage report |python -m collector_config\.grafana$"
+        r"|curl .*/api/datasources |pip install -c constraints.txt "
     )
+    # Grafana's own, and the system's: neither is here.
+    others = [command for command in COMMANDS if not kinds.match(command)]
 
-    assert len(COMMANDS) == 8
-    assert [command for command in COMMANDS if not kinds.match(command)] == []
+    assert len(COMMANDS) == 12
+    assert others == [INSTALL_PLUGIN, RESTART]
+    assert INSTALL_PLUGIN.endswith(f" {DATA_SOURCE_TYPE}")
+
+
+def test_the_data_source_that_is_made_by_hand_is_the_one_of_the_file() -> None:
+    (command,) = (command for command in COMMANDS if command.startswith("curl"))
+    (file_entry,) = yaml.safe_load(SOURCE_FILE.read_text("utf-8"))["datasources"]
+    del file_entry["editable"]  # what the API makes can be edited
+
+    path, made = posted_by(command.replace("--user admin ", "--user admin:secret "))
+
+    values = {
+        "$CLICKHOUSE_HOST": "localhost",
+        "$CLICKHOUSE_PORT": 9000,
+        "$CLICKHOUSE_PROTOCOL": "native",
+        "$CLICKHOUSE_DATABASE": "otel_usage",
+        "$CLICKHOUSE_USER": "otel_usage_grafana",
+        "$CLICKHOUSE_PASSWORD": "secret",
+    }
+    assert (path, made) == ("/api/datasources", filled_in(file_entry, values))
+
+
+def posted_by(command: str) -> tuple[str, object]:
+    """Run a command that posts JSON to Grafana, and return to which path, and what."""
+    posted: list[tuple[str, object]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            posted.append((self.path, json.loads(self.rfile.read(int(self.headers["content-length"])))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as grafana:
+        thread = threading.Thread(target=grafana.handle_request, daemon=True)
+        thread.start()
+        run(command.replace("localhost:3000", f"127.0.0.1:{grafana.server_port}"), ROOT)
+        thread.join(30)
+    (request,) = posted
+    return request
+
+
+def filled_in(entry: object, values: dict[str, object]) -> object:
+    """Return an entry of a provisioning file as Grafana reads it, with values for its variables."""
+    if isinstance(entry, dict):
+        return {key: filled_in(value, values) for key, value in entry.items()}
+    return values.get(entry, entry) if isinstance(entry, str) else entry
 
 
 def test_the_files_are_put_where_grafana_looks(copy: Path) -> None:
@@ -76,7 +133,9 @@ def test_the_generator_writes_the_dashboards(copy: Path) -> None:
     for path in written.iterdir():
         path.unlink()
 
-    run("python -m collector_config.grafana", copy)
+    install, write = COMMANDS[-2:]
+    run(install, ROOT, PIP_DISABLE_PIP_VERSION_CHECK="1")
+    run(write, copy)
 
     assert {path.name: path.read_text("utf-8") for path in written.iterdir()} == {
         path.name: path.read_text("utf-8") for path in DASHBOARDS.glob("*.json")
@@ -98,7 +157,8 @@ def test_the_way_from_a_drop_to_the_span_ends_at_the_request(serve: ServeProcess
     assert (funnel[0]["funnel"], events) == (FUNNEL, [])
     assert failures
     visit = next(row for row in dropped if row["trace_id"])
-    by_trace = re.sub("[0-9a-f]{32}", str(visit["trace_id"]), COMMANDS[-2])
+    (by_trace,) = (command for command in COMMANDS if "--trace" in command)
+    by_trace = re.sub("[0-9a-f]{32}", str(visit["trace_id"]), by_trace)
     (request,) = rows(by_trace)
     assert (request["path"], request["visit_key"]) == (visit["last_path"], visit["visit_key"])
 
@@ -118,7 +178,7 @@ def test_the_page_lists_every_rule_by_its_title() -> None:
 
 
 def test_the_page_lists_every_variable_of_the_data_source() -> None:
-    source = (GRAFANA / "provisioning" / "datasources" / "otel_usage.yaml").read_text("utf-8")
+    source = SOURCE_FILE.read_text("utf-8")
 
     listed = re.findall(r"^\| `(CLICKHOUSE_\w+)` \|", PAGE, re.MULTILINE)
     assert set(listed) == set(re.findall(r"\$(CLICKHOUSE_\w+)", source.partition("apiVersion")[2]))
