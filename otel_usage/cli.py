@@ -123,6 +123,10 @@ def migrate(dsn: str | None, cluster: str, otel_traces: Landing | None, dry_run:
     )
     for line in report.lines():
         click.echo(line)
+    if report.fault:
+        click.echo(
+            f"otel-usage: without --dry-run this would be refused: {printable(report.fault)}", err=True
+        )
     return 0
 
 
@@ -236,13 +240,15 @@ def settings(output_format: str) -> int:
 @cli.command()
 @dsn_option
 def doctor(dsn: str | None) -> int:
-    """Check the settings and the way into ClickHouse: connection, schema, and one event there and back."""
-    from otel_usage.doctor import examine, examine_settings
+    """Check the settings, the app's OTLP endpoint, and ClickHouse: connection, schema, one event there and back."""
+    from otel_usage.doctor import examine, examine_otlp, examine_settings
 
+    in_force = Settings.load()
+    way_of_app = examine_otlp(in_force, is_about_database=dsn is not None)
     dsn = dsn_in_force(dsn)
     parse_dsn(dsn)
     healthy = True
-    for finding in chain(examine_settings(Settings.load()), examine(dsn)):
+    for finding in chain(examine_settings(in_force), way_of_app, examine(dsn)):
         click.echo(finding.line())
         healthy = healthy and finding.is_good
     return 0 if healthy else 1

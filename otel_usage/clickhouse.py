@@ -62,6 +62,7 @@ def connect(
     dsn: str,
     *,
     create_database: bool = False,
+    needs_database: bool = True,
     connect_timeout_seconds: int = 5,
     receive_timeout_seconds: int = 30,
 ) -> ClickHouse:
@@ -71,6 +72,7 @@ def connect(
         dsn: see `parse_dsn`. A `chdb` DSN opens the engine in this process, which must not fork afterwards
             and keeps other processes out of its directory.
         create_database: create the database first, if it is missing.
+        needs_database: False to ask the server itself, where the database may be missing.
         connect_timeout_seconds: how long a new connection may take.
         receive_timeout_seconds: how long ClickHouse may be silent.
 
@@ -93,7 +95,7 @@ def connect(
                 server.command(f"CREATE DATABASE IF NOT EXISTS {parsed.database} ENGINE = Atomic")
             finally:
                 _close(server)
-        return ClickHouse(_open(parsed, parsed.database, timeouts), parsed)
+        return ClickHouse(_open(parsed, parsed.database if needs_database else None, timeouts), parsed)
 
 
 def _check_directory(dsn: Dsn, *, create: bool) -> None:

@@ -1,7 +1,9 @@
-"""Checks the settings and the way into ClickHouse, and says what is wrong and how to mend it."""
+"""Checks the settings, the app's OTLP endpoint and the way into ClickHouse, and says what is wrong and how to mend it."""
 
 from __future__ import annotations
 
+import os
+import re
 import secrets
 import time
 from collections.abc import Iterator, Mapping
@@ -15,6 +17,7 @@ from otel_usage.environment import unknown_settings, unusable_settings
 from otel_usage.errors import ClickHouseError, DeliveryError, OtelUsageError, SettingError
 from otel_usage.model import NO_SPAN, Event
 from otel_usage.pipeline.exporters.clickhouse import ClickHouseSpanExporter
+from otel_usage.pipeline.exporters.otlp import OtlpExporter
 from otel_usage.schema import deduplicates, pending
 from otel_usage.schema.form import cluster_in_force
 from otel_usage.settings import Settings
@@ -22,8 +25,13 @@ from otel_usage.settings import Settings
 SERVICE_NAME = "otel-usage-doctor"
 """Service of the event that is sent for trial."""
 _REPLICAS_SECONDS, _POLL_SECONDS = 10.0, 0.2
+_SELECTS_CLICKHOUSE = "otel_usage_clickhouse"
+"""In `OTEL_TRACES_EXPORTER`; see `otel_usage.auto`."""
 
-
+_OTLP_CURE = (
+    "Start a Collector or `otel-usage serve` there, or set OTEL_USAGE_OTLP_ENDPOINT to where its OTLP/HTTP receiver "
+    "is (port 4318, not 4317 of gRPC); headers that it asks for are in OTEL_EXPORTER_OTLP_HEADERS"
+)
 _DROPPED = (
     "a table, view or column is missing although its migration ran: somebody dropped it. Restore it from a backup; "
     "or, to begin with an empty database, drop the database and run: otel-usage migrate"
@@ -36,10 +44,13 @@ class Finding:
 
     is_good: bool
     text: str
+    is_note: bool = False
+    """It need not be a fault; whoever reads it knows."""
 
     def line(self) -> str:
         """Return the finding as one line."""
-        return f"{'ok  ' if self.is_good else 'FAIL'}  {self.text}"
+        mark = "note" if self.is_note else "ok  " if self.is_good else "FAIL"
+        return f"{mark}  {self.text}"
 
 
 def examine_settings(settings: Settings, environ: Mapping[str, str] | None = None) -> Iterator[Finding]:
@@ -63,6 +74,59 @@ def _geo_database(path: str) -> Finding:
         return Finding(True, f"the geo database is {describe_database(path)}")
     except SettingError as error:
         return Finding(False, str(error))
+
+
+def examine_otlp(
+    settings: Settings, environ: Mapping[str, str] | None = None, *, is_about_database: bool = False
+) -> Iterator[Finding]:
+    """Send a trace without spans to where the app sends its events, if that is by OTLP.
+
+    Args:
+        settings: in force.
+        environ: with the variables of the SDK, `os.environ` by default.
+        is_about_database: somebody asked about a database by its DSN; then the endpoint that an app takes
+            where nothing is set is no concern of theirs.
+    """
+    environ = os.environ if environ is None else environ
+    selected = [name.strip() for name in environ.get("OTEL_TRACES_EXPORTER", "").split(",")]
+    if settings.exporter_name != "otlp" or (settings.exporter is None and _SELECTS_CLICKHOUSE in selected):
+        return
+    is_set = settings.exporter or settings.otlp_endpoint or environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    if is_about_database and not is_set:
+        return
+    endpoint = settings.resolved_otlp_endpoint(environ)
+    way = f"the app sends by OTLP to {_without_credentials(endpoint)}"
+    fault = _fault_of_endpoint(endpoint)
+    if not fault:
+        yield Finding(True, f"{way}, which answers")
+    elif is_set:
+        yield Finding(False, f"{way}: {fault}. {_OTLP_CURE}")
+    else:
+        # This need not be the app's environment.
+        yield Finding(
+            True,
+            f"neither OTEL_USAGE_DSN nor an OTLP endpoint is set here. If they are not in the app's environment, {way}: "
+            f"{fault}. Set one of them there",
+            is_note=True,
+        )
+
+
+def _fault_of_endpoint(endpoint: str) -> str:
+    exporter = OtlpExporter(endpoint)
+    try:
+        exporter.send(exporter.freeze([], f"doctor-{secrets.token_hex(16)}"))
+    except OtelUsageError as error:
+        return str(error)
+    except (ValueError, OSError) as error:  # an address of the SDK's variable, which nobody has looked at
+        return f"it cannot be used ({type(error).__name__})"
+    finally:
+        exporter.close()
+    return ""
+
+
+def _without_credentials(endpoint: str) -> str:
+    place = re.sub(r"(?<=://)[^/?#]*@", "", endpoint)
+    return re.split(r"[?#]", place)[0]
 
 
 def examine(dsn: str) -> Iterator[Finding]:

@@ -78,6 +78,9 @@ def dsn(usage: ClickHouse, serve: ServeProcess) -> str:
         pytest.param(["report", "pages", "--object-type", "x"], "The report 'pages' takes no --object-type; only these do: objects, counters (see: otel-usage report --help)", id="option of other reports"),
         pytest.param(["report", "funnel", "--stage", "x"], "The report 'funnel' takes no --stage; only this one does: dropped (see: otel-usage report --help)", id="stage of another report"),
         pytest.param(["report", "pages", "--trace", "x"], "The report 'pages' takes no --trace; only these do: spans, events (see: otel-usage report --help)", id="trace of another report"),
+        pytest.param(["report", "spans", "--trace", "zzz"], "--trace is 'zzz', expected 32 hex digits; in a traceparent they are the second part (see: otel-usage report --help)", id="trace in other letters"),
+        pytest.param(["report", "events", "--trace", f" {'f' * 32}"], f"--trace is ' {'f' * 32}', expected 32 hex digits; in a traceparent they are the second part (see: otel-usage report --help)", id="trace with a blank"),
+        pytest.param(["report", "events", "--trace", f"00-{'f' * 32}-{'f' * 16}-01"], f"--trace is '00-{'f' * 32}-{'f' * 16}-01', expected 32 hex digits; in a traceparent they are the second part (see: otel-usage report --help)", id="traceparent"),
         pytest.param(["report", "users", "--bucket", "day"], "The report 'users' takes no --bucket; only these do: traffic, accounting, rejected (see: otel-usage report --help)", id="bucket of another report"),
         pytest.param(["report", "funnel", "--bots", "only"], "The report 'funnel' takes no --bots; only these do: browsers, ips, pages, activity, visits, objects, counters, traffic, acquisition, users, abuse, failures, summaries, events, access_log (see: otel-usage report --help)", id="robots of a funnel"),
         pytest.param(["report", "pages", "--bots", "no"], "Invalid value for '--bots': 'no' is not one of 'with', 'without', 'only'. (see: otel-usage report --help)", id="robots in other words"),
@@ -323,6 +326,31 @@ def test_a_dry_run_does_not_even_make_the_database(database: ClickHouse, serve: 
     assert ("that_does_not_exist",) not in database.query("SHOW DATABASES").rows
 
 
+def test_a_cluster_that_the_server_does_not_know_is_told_beside_the_statements(
+    database: ClickHouse, serve: ServeProcess
+) -> None:
+    dsns = (serve.dsn_of("that_does_not_exist"), serve.dsn_of(database.dsn.database))
+
+    for dsn in dsns:
+        outcome = run("migrate", "--dsn", dsn, "--cluster", "nosuch", "--dry-run")
+
+        assert outcome.code == 0
+        assert "ON CLUSTER 'nosuch'" in outcome.out
+        assert outcome.err.startswith(
+            "otel-usage: without --dry-run this would be refused: The server knows no cluster 'nosuch', only: "
+        )
+
+
+def test_a_cluster_that_is_refused_leaves_no_database_behind(
+    database: ClickHouse, serve: ServeProcess
+) -> None:
+    outcome = run("migrate", "--dsn", serve.dsn_of("that_does_not_exist"), "--cluster", "nosuch")
+
+    assert outcome.code == 1
+    assert outcome.error_line.startswith("otel-usage: The server knows no cluster 'nosuch', only: ")
+    assert ("that_does_not_exist",) not in database.query("SHOW DATABASES").rows
+
+
 # report.
 
 
@@ -456,6 +484,31 @@ def test_a_funnel_that_is_not_there_is_told_with_those_that_are(usage: ClickHous
     assert after.err == "otel-usage: there is no funnel 'nosuch'; there are: buy\n"
 
 
+def test_a_stage_that_is_not_there_is_told_with_those_of_the_funnel_in_order(
+    usage: ClickHouse, dsn: str
+) -> None:
+    at = "2026-03-10T12:00:00"
+    buy = [build_stage(index, at, visit="v", funnel="buy") for index in (2, 1)]
+    insert_events(usage, [*buy, build_stage(3, at, visit="v", funnel="join")])
+
+    of_all, of_funnel, other, no_funnel, there = (
+        run("report", "dropped", *options, "--dsn", dsn).err
+        for options in (
+            ("--stage", "nosuch"),
+            ("--stage", "nosuch", "--funnel", "buy"),
+            ("--stage", "stage 3", "--funnel", "buy"),
+            ("--stage", "nosuch", "--funnel", "nosuch"),
+            ("--stage", "stage 2"),
+        )
+    )
+
+    assert of_all == "otel-usage: there is no stage 'nosuch'; there are: stage 1, stage 2, stage 3\n"
+    assert of_funnel == "otel-usage: there is no stage 'nosuch'; there are: stage 1, stage 2\n"
+    assert other == "otel-usage: there is no stage 'stage 3'; there are: stage 1, stage 2\n"
+    assert no_funnel == "otel-usage: there is no funnel 'nosuch'; there are: buy, join\n"
+    assert there == ""
+
+
 def test_a_service_without_rows_in_the_period_is_not_called_missing(usage: ClickHouse, dsn: str) -> None:
     insert_events(usage, [build_event(at="2020-01-01T00:00:00")])
 
@@ -568,6 +621,15 @@ def test_the_doctor_finds_a_healthy_database_healthy(dsn: str) -> None:
 
     assert outcome.code == 0
     assert [line.split()[0] for line in outcome.out.splitlines()] == ["ok"] * 6
+
+
+def test_the_doctor_asks_where_the_app_sends(dsn: str) -> None:
+    outcome = run(
+        "doctor", "--dsn", dsn, OTEL_USAGE_EXPORTER="otlp", OTEL_USAGE_OTLP_ENDPOINT="http://127.0.0.1:1"
+    )
+
+    assert outcome.code == 1
+    assert [line.split()[0] for line in outcome.out.splitlines()] == ["ok", "FAIL"] + ["ok"] * 5
 
 
 def test_the_doctors_event_is_stored_once_each_time(usage: ClickHouse, dsn: str) -> None:

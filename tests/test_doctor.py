@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from otel_usage.clickhouse import ClickHouse
-from otel_usage.doctor import SERVICE_NAME, Finding, examine, examine_settings
+from otel_usage.doctor import SERVICE_NAME, Finding, examine, examine_otlp, examine_settings
 from otel_usage.errors import SettingError
 from otel_usage.schema import load_migrations, migrate
 from otel_usage.settings import Settings
@@ -165,3 +165,71 @@ def test_a_geo_database_that_cannot_be_read_is_a_fault(tmp_path: Path) -> None:
         f"FAIL  OTEL_USAGE_GEO_DATABASE is '{tmp_path}/geo.mmdb', which cannot be read (no such file or directory). "
         "Put a MaxMind DB file there that the app may read"
     )
+
+
+def test_an_endpoint_that_takes_traces_is_a_good_finding(serve: ServeProcess, usage: ClickHouse) -> None:
+    (finding,) = examine_otlp(Settings.load({}, otlp_endpoint=serve.otlp_url), {})
+
+    assert finding.line() == f"ok    the app sends by OTLP to {serve.otlp_url}, which answers"
+    assert usage.query("SELECT count() FROM events").rows == [(0,)]
+
+
+def test_an_endpoint_where_nobody_is_tells_what_to_do() -> None:
+    (finding,) = examine_otlp(Settings.load({}, otlp_endpoint="http://127.0.0.1:1"), {})
+
+    assert finding.line().startswith("FAIL  the app sends by OTLP to http://127.0.0.1:1: no answer from")
+    assert "Start a Collector or `otel-usage serve` there, or set OTEL_USAGE_OTLP_ENDPOINT" in finding.text
+
+
+def test_an_endpoint_that_takes_no_traces_is_a_fault(serve: ServeProcess) -> None:
+    (finding,) = examine_otlp(Settings.load({}, otlp_endpoint=f"{serve.otlp_url}/wrong"), {})
+
+    assert not finding.is_good
+    assert f"{serve.otlp_url}/wrong: the OTLP endpoint answered 404. " in finding.text
+
+
+def test_the_exporter_and_the_variable_of_the_sdk_say_that_the_app_sends_by_otlp() -> None:
+    environ = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json",
+    }
+    dsn = "http://localhost:8123/x"
+
+    for settings in (Settings.load({}), Settings.load({}, dsn=dsn, exporter="otlp")):
+        (finding,) = examine_otlp(settings, environ, is_about_database=True)
+
+        assert "http://127.0.0.1:1: no answer" in finding.text
+        assert not finding.is_good
+
+
+@pytest.mark.parametrize("address", ["http://[", "http://a..b", "not an address", "http://127.0.0.1:99999"])
+def test_an_address_of_the_sdk_that_is_none_is_a_fault(address: str) -> None:
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": address, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
+
+    (finding,) = examine_otlp(Settings.load({}), environ)
+
+    assert not finding.is_good
+
+
+def test_credentials_of_an_endpoint_are_not_shown() -> None:
+    endpoint = "http://ann:s3cret@127.0.0.1:1/way?key=s3cret"
+
+    (finding,) = examine_otlp(Settings.load({}, otlp_endpoint=endpoint), {})
+
+    assert "to http://127.0.0.1:1/way: " in finding.text
+    assert "ann" not in finding.text
+    assert "s3cret" not in finding.text
+
+
+def test_an_app_that_does_not_send_by_otlp_has_no_endpoint_to_look_at() -> None:
+    assert list(examine_otlp(Settings.load({}, dsn="http://localhost:8123/x"), {})) == []
+    assert list(examine_otlp(Settings.load({}, exporter="none"), {})) == []
+    assert list(examine_otlp(Settings.load({}), {"OTEL_TRACES_EXPORTER": "otel_usage_clickhouse"})) == []
+
+
+def test_an_endpoint_that_nobody_has_set_is_no_fault() -> None:
+    (finding,) = examine_otlp(Settings.load({}), {})
+
+    assert finding.is_good  # whether somebody is there or not
+    assert "the app sends by OTLP to http://localhost:4318" in finding.text
+    assert list(examine_otlp(Settings.load({}), {}, is_about_database=True)) == []

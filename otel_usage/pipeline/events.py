@@ -9,7 +9,7 @@ from typing import cast
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from otel_usage import attributes as names
 from otel_usage.enrich import enrich
@@ -28,6 +28,7 @@ SCOPE_NAME = "otel_usage"
 _MAX_ADDRESS = 64
 """Characters. Caches keep what they are asked for, and a span of another tracer may say anything."""
 _FLAGS = frozenset({names.VISIT_IS_NEW, names.HAS_AUTHORIZATION})
+_SERVER_ERROR = 500
 _NUMBERS = frozenset({names.STATUS_CODE, names.RESPONSE_SIZE, names.STAGE_INDEX, names.COUNTER_VALUE})
 
 
@@ -104,7 +105,7 @@ def to_span(event: Event) -> ReadableSpan:
     Attributes are written so that whoever keeps nothing but their texts, as the Collector's ClickHouse exporter does,
     stores the same row as the exporter to ClickHouse: lists and fractions are the texts of their columns, and a
     malformed event carries its reason. Texts are cut to `MAX_TEXT`; of properties and of view arguments, the first
-    `MAX_PROPERTIES` are kept.
+    `MAX_PROPERTIES` are kept. A request that the app failed to answer has the status Error.
     """
     trace_id = int.from_bytes(event.trace_id, "big")
 
@@ -122,10 +123,22 @@ def to_span(event: Event) -> ReadableSpan:
         resource=Resource({"service.name": event.service_name}),
         attributes=attributes,
         kind=SpanKind.SERVER if event.name == names.REQUEST else SpanKind.INTERNAL,
+        status=_status(event),
         start_time=event.timestamp_ns,
         end_time=event.timestamp_ns + event.duration_ns,
         instrumentation_scope=InstrumentationScope(SCOPE_NAME),
     )
+
+
+def _status(event: Event) -> Status:
+    """Return the status of a server's span, which leaves it to clients whether 4xx are errors.
+
+    Source: https://opentelemetry.io/docs/specs/semconv/http/http-spans/#status
+    """
+    failed = (
+        event.name == names.REQUEST and to_integer(event.attributes.get(names.STATUS_CODE)) >= _SERVER_ERROR
+    )
+    return Status(StatusCode.ERROR if failed else StatusCode.UNSET)
 
 
 def _without_surplus(attributes: Attributes) -> Attributes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from otel_usage.clickhouse import ClickHouse
@@ -21,6 +21,13 @@ SELECT DISTINCT service_name FROM
 ORDER BY service_name
 """
 _FUNNELS = "SELECT DISTINCT funnel FROM funnel_stages_state ORDER BY funnel"
+_STAGES = """
+SELECT stage
+FROM funnel_stages_state
+WHERE {funnel:String} = '' OR funnel = {funnel:String}
+GROUP BY stage
+ORDER BY min(stage_index), stage
+"""
 _ROBOTS = """
 SELECT count() FROM
 (
@@ -65,22 +72,30 @@ def notes(
     if result.is_cut:
         yield f"only the first {parameters.limit} rows; ask for more with --limit"
     if not result.rows:
-        for what, name, sql in (
-            ("service", parameters.service, _SERVICES),
-            ("funnel", parameters.funnel, _FUNNELS),
-        ):
-            if name:
-                yield from _unknown_name(client, what, name, sql)
+        yield from _unknown_names(client, parameters)
     elif report == "funnel" and not any(row[result.columns.index("visits")] for row in result.rows):
         yield from _robots_left_out(client, parameters)
 
 
-def _unknown_name(client: ClickHouse, what: str, name: str, sql: str) -> Iterator[str]:
-    known = [row[0] for row in client.query(sql).rows]
-    if name in known:
-        return
+def _unknown_names(client: ClickHouse, parameters: ReportParameters) -> Iterator[str]:
+    asked = (
+        ("service", parameters.service, _SERVICES),
+        ("funnel", parameters.funnel, _FUNNELS),
+        ("stage", parameters.stage, _STAGES),
+    )
+    for what, name, sql in asked:
+        if not name:
+            continue
+        known = [row[0] for row in client.query(sql, {"funnel": parameters.funnel}).rows]
+        if name not in known:
+            yield _unknown_name(what, name, known)
+            if what == "funnel":  # a funnel that is not there has no stages to name
+                return
+
+
+def _unknown_name(what: str, name: str, known: Sequence[str]) -> str:
     listed = ", ".join(known[:_MOST_NAMES]) + (", …" if len(known) > _MOST_NAMES else "")
-    yield f"there is no {what} {name!r}; there are: {listed}" if known else f"there is no {what} yet"
+    return f"there is no {what} {name!r}; there are: {listed}" if known else f"there is no {what} yet"
 
 
 def _robots_left_out(client: ClickHouse, parameters: ReportParameters) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TextIO
@@ -23,6 +24,7 @@ from otel_usage.reports.period import is_part_of_day, parse_period
 
 DEFAULT_SINCE = "7d"
 
+_TRACE_ID = re.compile(r"[0-9a-fA-F]{32}")
 _LOG = "log"
 REPORT_FORMATS = (*FORMATS, _LOG)
 """`log` prints lines of Apache's combined log, and is for the report `access_log` alone."""
@@ -49,7 +51,7 @@ class ReportRequest:
         """Return the parameters of the report.
 
         Raises:
-            ValueError: there is no such report, it does not take an option, or the period is none.
+            ValueError: there is no such report, it does not take an option, or the trace or the period is none.
         """
         if self.name not in REPORTS:
             asked = (
@@ -60,6 +62,10 @@ class ReportRequest:
         if self.output_format == _LOG and self.name != ACCESS_LOG:
             raise ValueError(
                 f"The format {_LOG!r} is for the report {ACCESS_LOG!r} alone, not for {self.name!r}"
+            )
+        if self.trace and not _TRACE_ID.fullmatch(self.trace):
+            raise ValueError(
+                f"--trace is {self.trace[:100]!a}, expected 32 hex digits; in a traceparent they are the second part"
             )
         start, end = parse_period(self.since, self.until)
         return ReportParameters(

@@ -68,8 +68,39 @@ def choose_form(client: ClickHouse, cluster: str, *, dry_run: bool = False) -> F
             "Name a new database in the DSN, and bring the events over with: otel-usage copy"
         )
     if not dry_run:
-        _check_server(client, cluster)
+        check_cluster(client, cluster)
     return form
+
+
+def check_cluster(client: ClickHouse, cluster: str) -> None:
+    """Refuse a server that is not one of the cluster. The database need not be there.
+
+    Raises:
+        SchemaError: the server does not know the cluster, or cannot tell its tables from those of the others.
+    """
+    fault = cluster_fault(client, cluster)
+    if fault:
+        raise SchemaError(fault)
+
+
+def cluster_fault(client: ClickHouse, cluster: str) -> str:
+    """Return why the server cannot have tables of the cluster; empty when it can. The database need not be there."""
+    known = [
+        row[0] for row in client.query("SELECT DISTINCT cluster FROM system.clusters ORDER BY cluster").rows
+    ]
+    if cluster not in known:
+        return (
+            f"The server knows no cluster '{cluster}', only: {', '.join(known) or 'none'}. "
+            "It is named in remote_servers of the configuration of every server; see docs/scaling.md"
+        )
+    macros = {row[0] for row in client.query("SELECT macro FROM system.macros").rows}
+    missing = sorted({"shard", "replica"} - macros)
+    if missing:
+        return (
+            f"The server has no macro {{{missing[0]}}}, which tells the tables of the cluster apart. "
+            "Set shard and replica in macros of the configuration of every server; see docs/scaling.md"
+        )
+    return ""
 
 
 def _has_tables_of_one_server(client: ClickHouse) -> bool:
@@ -78,21 +109,3 @@ def _has_tables_of_one_server(client: ClickHouse) -> bool:
         "AND NOT startsWith(engine, 'Replicated')"
     ).rows
     return bool(rows[0][0])
-
-
-def _check_server(client: ClickHouse, cluster: str) -> None:
-    known = [
-        row[0] for row in client.query("SELECT DISTINCT cluster FROM system.clusters ORDER BY cluster").rows
-    ]
-    if cluster not in known:
-        raise SchemaError(
-            f"The server knows no cluster '{cluster}', only: {', '.join(known) or 'none'}. "
-            "It is named in remote_servers of the configuration of every server; see docs/scaling.md"
-        )
-    macros = {row[0] for row in client.query("SELECT macro FROM system.macros").rows}
-    missing = sorted({"shard", "replica"} - macros)
-    if missing:
-        raise SchemaError(
-            f"The server has no macro {{{missing[0]}}}, which tells the tables of the cluster apart. "
-            "Set shard and replica in macros of the configuration of every server; see docs/scaling.md"
-        )

@@ -14,7 +14,7 @@ from otel_usage.errors import ClickHouseError
 from otel_usage.schema.applied import PROBE_VERSION, pending
 from otel_usage.schema.cluster import Cluster, Form, OneServer, parse_cluster, turn
 from otel_usage.schema.fill import fill_from_events
-from otel_usage.schema.form import choose_form
+from otel_usage.schema.form import check_cluster, choose_form, cluster_fault
 from otel_usage.schema.landing import Landing, apply_landing
 from otel_usage.schema.migration import Migration, load_migrations
 from otel_usage.schema.probe import EXACT, probe_deduplication
@@ -51,6 +51,8 @@ class MigrationReport:
     unfilled: tuple[str, ...] = ()
     """Views that were new to a cluster with events, and count from now on."""
     form: Form = OneServer()
+    fault: str = ""
+    """Of a dry run: why a real one would be refused here."""
 
     def lines(self) -> list[str]:
         """Return the report for people; of a dry run the statements themselves."""
@@ -117,7 +119,8 @@ def migrate(
     form = choose_form(client, cluster, dry_run=dry_run)
     missing = pending(client)
     if dry_run:
-        return MigrationReport(missing, is_dry_run=True, form=form)
+        fault = cluster_fault(client, cluster) if cluster else ""
+        return MigrationReport(missing, is_dry_run=True, form=form, fault=fault)
     _run(client, form.prepare)
     _run(client, turn(form, _create_schema_migrations()))
     filled, unfilled = [], []
@@ -161,6 +164,10 @@ def migrate_database(
         ClickHouseError: ClickHouse does not answer, or refused a statement.
     """
     form = parse_cluster(cluster, parse_dsn(dsn).database) if cluster else OneServer()
+    if cluster and not dry_run:
+        # Before the database is made, so that a server that refuses is left as it was.
+        with closing(connect(dsn, needs_database=False)) as server:
+            check_cluster(server, cluster)
     try:
         client = connect(
             dsn,
@@ -170,7 +177,9 @@ def migrate_database(
     except ClickHouseError as error:
         if not (dry_run and error.code == UNKNOWN_DATABASE):
             raise
-        return MigrationReport(load_migrations(), is_dry_run=True, form=form)
+        return MigrationReport(
+            load_migrations(), is_dry_run=True, form=form, fault=_fault_of_server(dsn, cluster)
+        )
     with closing(client):
         return migrate(
             client,
@@ -190,6 +199,13 @@ def deduplicates(client: ClickHouse) -> bool:
         {"version": PROBE_VERSION},
     ).rows
     return [row[0] for row in rows] == [EXACT]
+
+
+def _fault_of_server(dsn: str, cluster: str) -> str:
+    if not cluster:
+        return ""
+    with closing(connect(dsn, needs_database=False)) as server:
+        return cluster_fault(server, cluster)
 
 
 def _run(client: ClickHouse, statements: Sequence[str]) -> None:

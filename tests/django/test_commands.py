@@ -68,6 +68,7 @@ def test_a_report_is_what_the_command_line_prints(
         (["browsers", "--funnel", "buy"], "The report 'browsers' takes no --funnel"),
         (["browsers", "--stage", "cart"], "The report 'browsers' takes no --stage"),
         (["browsers", "--trace", "f"], "The report 'browsers' takes no --trace"),
+        (["spans", "--trace", "zzz"], "--trace is 'zzz', expected 32 hex digits"),
         (["browsers", "--bucket", "day"], "The report 'browsers' takes no --bucket"),
         (["browsers", "--bots", "no"], "invalid choice: 'no'"),
         (["browsers", "--since", "yesterday"], "'yesterday'"),

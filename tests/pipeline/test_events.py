@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import SpanKind, StatusCode
 
 from otel_usage import attributes as names
 from otel_usage.model import NO_SPAN, AttributeValue
@@ -55,6 +55,25 @@ def test_an_event_as_a_span_carries_its_id_and_all_that_it_had() -> None:
     assert (sent.start_time, sent.end_time) == (span.start_time, span.end_time)
     assert sent.resource.attributes["service.name"] == "shop"
     assert to_event(sent)._replace(attributes={}) == event._replace(attributes={})
+
+
+@pytest.mark.parametrize(
+    ("name", "attributes", "status"),
+    [
+        (names.REQUEST, {names.STATUS_CODE: 500}, StatusCode.ERROR),
+        (names.REQUEST, {names.STATUS_CODE: "503"}, StatusCode.ERROR),
+        (names.REQUEST, {names.STATUS_CODE: 499}, StatusCode.UNSET),
+        (names.REQUEST, {names.STATUS_CODE: [500]}, StatusCode.UNSET),
+        (names.REQUEST, {}, StatusCode.UNSET),
+        ("stage", {names.STATUS_CODE: 500}, StatusCode.UNSET),
+    ],
+)
+def test_only_a_request_that_the_app_failed_to_answer_is_a_span_with_an_error(
+    name: str, attributes: dict[str, AttributeValue], status: StatusCode
+) -> None:
+    sent = to_span(build_event(name=name)._replace(attributes=attributes))
+
+    assert (sent.status.status_code, sent.status.description) == (status, None)
 
 
 def test_an_event_as_a_span_holds_the_texts_of_its_columns() -> None:
