@@ -95,7 +95,10 @@ def test_a_collector_is_built_and_takes_the_files(otelcol: Path, tmp_path: Path)
 
 
 def test_events_that_count_twice_are_found_and_mended(store: Store, tmp_path: Path) -> None:
-    ports = {"8123": urlsplit(store.http_url).port or 0}
+    ports = {
+        "8123": urlsplit(store.http_url).port or 0,
+        "4318": urlsplit(store.otlp_url).port or 0,  # doctor asks whether it answers
+    }
     with terminal(tmp_path, {}, ports, {}) as shell:
         for command in commands_of("What is promised"):
             shell.run(command)
