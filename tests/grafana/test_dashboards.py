@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from otel_usage.cli import cli
 from otel_usage.reports import REPORTS
 from tests.grafana.dashboards import DASHBOARDS, Dashboard, Panel, read_dashboards
 
@@ -107,3 +108,12 @@ def test_the_grid_is_filled_from_left_to_right(dashboard: Dashboard) -> None:
         lines[place["y"]] = lines.get(place["y"], 0) + place["w"]
 
     assert set(lines.values()) == {24}
+
+
+def test_every_command_that_is_advised_exists() -> None:
+    rules = (DASHBOARDS.parent / "provisioning" / "alerting" / "otel_usage.yaml").read_text("utf-8")
+    texts = [rules, *(dashboard.path.read_text("utf-8") for dashboard in ALL)]
+    advised = {command for text in texts for command in re.findall(r"`otel-usage ([a-z-]+)", text)}
+
+    assert advised
+    assert advised - cli.commands.keys() == set()

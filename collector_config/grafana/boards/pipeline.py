@@ -158,7 +158,7 @@ def _tables() -> list[PanelBuilder]:
         ),
         rows(
             "Set aside",
-            "By reason, exact. `otel-usage replay-rejected` sends again what can be mended.",
+            "By reason, exact. The rows are in rejected_events, with what was said in their bodies.",
             report_sql(
                 "rejected",
                 "reason, sum(events) AS set_aside, "
