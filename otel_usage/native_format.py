@@ -75,12 +75,12 @@ class NativeBlock(NamedTuple):
         Args:
             widths: bytes that a value of each of them has; their types have a fixed width.
         """
-        _, place = _read_leb128(self.data, 0)
-        _, place = _read_leb128(self.data, place)
+        _, place = read_leb128(self.data, 0)
+        _, place = read_leb128(self.data, place)
         columns = []
         for width in widths:
             for _ in ("name", "type"):
-                length, place = _read_leb128(self.data, place)
+                length, place = read_leb128(self.data, place)
                 place += length
             columns.append(self.data[place : place + width * self.rows])
             place += width * self.rows
@@ -104,26 +104,32 @@ def split_blocks(answer: bytes, end_column: str) -> list[NativeBlock]:
     Raises:
         ValueError: the answer was cut off.
     """
+    from clickhouse_connect.driver.common import write_leb128
+
     name, type_ = end_column.encode(), b"UInt8"
     header = bytes([len(name)]) + name + bytes([len(type_)]) + type_
     blocks, start = [], 0
     while start < len(answer):
-        columns, place = _read_leb128(answer, start)
-        rows, place = _read_leb128(answer, place)
+        columns, place = read_leb128(answer, start)
+        rows, place = read_leb128(answer, place)
         end = answer.find(header, place)
         if end < 0 or end + len(header) + rows > len(answer):
             raise ValueError("the answer was cut off")
         if rows:
             counts = bytearray()
             for number in (columns - 1, rows):
-                _write_leb128(number, counts)
+                write_leb128(number, counts)
             blocks.append(NativeBlock(rows, bytes(counts) + answer[place:end]))
         start = end + len(header) + rows
     return blocks
 
 
-def _read_leb128(data: bytes, place: int) -> tuple[int, int]:
-    """Return a number and the place behind it."""
+def read_leb128(data: bytes, place: int) -> tuple[int, int]:
+    """Return a variable-length number and the place behind it.
+
+    Raises:
+        ValueError: the data end within it.
+    """
     number = shift = 0
     while place < len(data):
         byte = data[place]
@@ -132,10 +138,3 @@ def _read_leb128(data: bytes, place: int) -> tuple[int, int]:
         if byte < 0x80:
             return number, place
     raise ValueError("the answer was cut off")
-
-
-def _write_leb128(number: int, data: bytearray) -> None:
-    while number > 0x7F:
-        data.append(number & 0x7F | 0x80)
-        number >>= 7
-    data.append(number)

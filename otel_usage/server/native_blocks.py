@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from otel_usage.native_format import read_leb128
+
 FRAMED_FROM = 54454
 """First protocol version with the byte for each column. clickhouse-connect names an older one, and does without."""
 
@@ -65,14 +67,8 @@ class _Cursor:
 
     def number(self) -> int:
         """Return the variable-length number here, and pass it."""
-        value = shift = 0
-        while True:
-            byte = self.data[self.position]
-            self.position += 1
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return value
-            shift += 7
+        value, self.position = read_leb128(self.data, self.position)
+        return value
 
     def fixed(self) -> int:
         """Return the UInt64 here, and pass it."""
@@ -160,9 +156,12 @@ def _fixed(width: int) -> _Column:
 
 
 def _skip_texts(cursor: _Cursor, rows: int) -> None:
+    # Most of all time goes here: names of its own instead of the cursor's.
+    data, position = cursor.data, cursor.position
     for _ in range(rows):
-        length = cursor.number()
-        cursor.position += length
+        length, position = read_leb128(data, position)
+        position += length
+    cursor.position = position
 
 
 def _nullable(parts: Sequence[str]) -> _Column:

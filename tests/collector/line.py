@@ -5,13 +5,14 @@ from __future__ import annotations
 import socket
 import threading
 from socketserver import BaseRequestHandler, ThreadingTCPServer
-from types import TracebackType
 from urllib.parse import urlsplit
+
+from tests.collector.listening import Listening
 
 _CHUNK = 65536
 
 
-class Line:
+class Line(Listening):
     """Forwards HTTP connections from a port of its own to a server.
 
     Args:
@@ -40,22 +41,7 @@ class Line:
                     _shut(server)
                     forward.join()
 
-        self._server = ThreadingTCPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Line:
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(ThreadingTCPServer(("127.0.0.1", 0), Handler))
 
     def lose_answers(self) -> None:
         """Cut the connection in place of each answer to a marked request, from now on."""

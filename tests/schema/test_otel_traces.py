@@ -17,23 +17,10 @@ from otel_usage.schema.states import load_states
 from tests.collector_rows import OLD_COLLECTOR, ROTEL, Dialect
 from tests.databases import STATE_TABLES, new_database
 from tests.landing import land_events
+from tests.privacy.traffic import VIEWS
 from tests.serving import ServeProcess
 from tests.varied_events import varied_events
 
-VIEWS = (
-    "browsers_daily",
-    "ips_daily",
-    "pages_daily",
-    "objects_daily",
-    "counters_daily",
-    "visits",
-    "funnel_stages",
-    "funnel_visits",
-    "conversions_daily",
-    "summaries_hourly",
-    "summaries_daily",
-    "summaries_monthly",
-)
 BATCH = 5_000
 COLUMN_NAMES = ", ".join(column.name for column in COLUMNS)
 
