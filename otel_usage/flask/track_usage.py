@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 import weakref
 from collections.abc import Iterable
 from datetime import datetime, timezone
@@ -20,6 +19,7 @@ from otel_usage.flask.marks import OwnMarks
 from otel_usage.flask.scope import place_of_endpoint
 from otel_usage.flask.storages import Delivery, StorageCallable
 from otel_usage.flask.storages.clickhouse import ClickHouseReader
+from otel_usage.flask.storages.sink_thread import SinkThread, close_sinks
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,8 @@ _GEO_ENDPOINT_KEY = "TRACK_USAGE_FREEGEOIP_ENDPOINT"
 _CLOSE_SECONDS = 1.0
 """How long storages that others replace may take for what waits."""
 
-_deliveries: weakref.WeakSet[Delivery] = weakref.WeakSet()
+_sinks: weakref.WeakSet[SinkThread] = weakref.WeakSet()
+"""Of every app, also of one that is gone while a storage still has requests of it."""
 
 
 class TrackUsage:
@@ -228,16 +229,13 @@ def _deliver_to(storages: list[StorageCallable], app: Flask) -> Delivery | None:
     delivery = Delivery(storages, server_name=app.name)
     if not delivery.has_work:
         return None
-    _deliveries.add(delivery)
-    wiring.take_events_in_process(_close_deliveries)
+    _sinks.update(delivery.sinks)
+    wiring.take_events_in_process(_close_sinks)
     return delivery
 
 
-def _close_deliveries(timeout_seconds: float) -> None:
-    deadline = time.monotonic() + timeout_seconds
-    for delivery in list(_deliveries):
-        # Those of other apps go on storing while one is waited for.
-        delivery.close(max(deadline - time.monotonic(), 0))
+def _close_sinks(timeout_seconds: float) -> None:
+    close_sinks(list(_sinks), timeout_seconds)
 
 
 def _mode_of_settings() -> str:

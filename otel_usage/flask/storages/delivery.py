@@ -11,7 +11,7 @@ from typing import Any
 
 from otel_usage.flask.storages.base import Sink
 from otel_usage.flask.storages.data import MORE_KEYS, RequestExtras, build_data, more_data
-from otel_usage.flask.storages.sink_thread import SinkThread, StorageAccounting, StorageCallable
+from otel_usage.flask.storages.sink_thread import SinkThread, StorageAccounting, StorageCallable, close_sinks
 from otel_usage.model import Event
 
 QUEUE_SIZE = 4096
@@ -56,19 +56,20 @@ class Delivery:
             ValueError: one wants a key that there is not.
         """
         self._server_name = server_name
-        self._sinks = [
+        self.sinks = tuple(
             SinkThread(storage, queue_size)
             for storage in _checked(storages)
             if getattr(storage, "needs_data", True)
-        ]
+        )
+        """Of the storages that are called, in their order. One that has work outlives the delivery."""
         _deliveries[next(_numbers)] = self
         # The threads hold what they need, and would wait for ever for an app that is gone.
-        weakref.finalize(self, _let_end, self._sinks).atexit = False
+        weakref.finalize(self, _let_end, self.sinks).atexit = False
 
     @property
     def has_work(self) -> bool:
         """False when no storage wants to be called, as with a `ClickHouseStorage` alone: then no event need come."""
-        return bool(self._sinks)
+        return bool(self.sinks)
 
     def start(self) -> None:
         """Start the threads that do not run yet; costs nothing once they do.
@@ -76,7 +77,7 @@ class Delivery:
         `offer` starts them too, but the last events of a process are made when it ends, and then Python 3.12.0 and
         3.12.1 start no thread any more. So whoever serves a request calls this.
         """
-        for sink in self._sinks:
+        for sink in self.sinks:
             sink.start()
 
     def offer(self, event: Event, extras: RequestExtras) -> None:
@@ -89,25 +90,21 @@ class Delivery:
         if not extras.app_name and self._server_name:
             extras = extras._replace(app_name=self._server_name)
         data = build_data(event, extras)
-        for sink in self._sinks:
+        for sink in self.sinks:
             sink.offer({**data, **more_data(event, sink.more_keys)} if sink.more_keys else data)
 
     def flush(self, timeout_seconds: float) -> bool:
         """Wait until the storages are done with what was offered before, and return whether they were in time."""
         deadline = time.monotonic() + timeout_seconds
-        return all(sink.flush(deadline) for sink in self._sinks)
+        return all(sink.flush(deadline) for sink in self.sinks)
 
     def close(self, timeout_seconds: float) -> None:
         """Refuse further events, store what waits within the time, drop and count the rest."""
-        deadline = time.monotonic() + timeout_seconds
-        for sink in self._sinks:
-            sink.begin_to_close()
-        for sink in self._sinks:
-            sink.finish_closing(deadline)
+        close_sinks(self.sinks, timeout_seconds)
 
     def accounting(self) -> tuple[StorageAccounting, ...]:
         """Return what became of the requests of this process, for each storage in order that is called at all."""
-        return tuple(sink.accounting() for sink in self._sinks)
+        return tuple(sink.accounting() for sink in self.sinks)
 
 
 def _let_end(sinks: Sequence[SinkThread]) -> None:

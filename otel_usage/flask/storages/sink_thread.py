@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -177,6 +177,15 @@ class SinkThread:
             )
             return False
         return True
+
+
+def close_sinks(sinks: Sequence[SinkThread], timeout_seconds: float) -> None:
+    """Let all of them refuse further data and store what waits within the time; drop and count the rest."""
+    deadline = time.monotonic() + timeout_seconds
+    for sink in sinks:
+        sink.begin_to_close()
+    for sink in sinks:
+        sink.finish_closing(deadline)
 
 
 def _seconds_until(deadline: float) -> float:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from typing import Any
 from uuid import UUID
 
@@ -176,4 +178,33 @@ def test_an_app_that_ends_closes_its_storages_after_the_last_event(started: Trac
     build_app(kept).test_client().get("/")
     wiring.shut_down()
 
+    assert len(kept.stored) == 1
+
+
+def test_an_app_that_is_gone_loses_nothing_that_its_storage_still_has_when_the_process_ends(
+    started: Tracking,
+) -> None:
+    released, kept = threading.Event(), Kept()
+    in_hand = threading.Event()
+
+    def store_slowly(data: dict[str, Any]) -> None:
+        in_hand.set()
+        released.wait(SECONDS)
+        kept(data)
+
+    app = build_app(store_slowly)
+    is_gone = weakref.ref(app)
+    app.test_client().get("/")
+    assert in_hand.wait(SECONDS)
+    del app
+    started.processor.force_flush()
+    gc.collect()
+    assert is_gone() is None
+
+    end = threading.Thread(target=wiring.shut_down)
+    end.start()
+    end.join(0.2)
+    assert end.is_alive()
+    released.set()
+    end.join(SECONDS)
     assert len(kept.stored) == 1

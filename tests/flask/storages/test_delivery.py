@@ -174,7 +174,7 @@ def test_a_full_queue_drops_what_comes_and_counts_it(
 
 def wait_for_last(delivery: Delivery) -> bool:
     """Return whether the last storage is done with all that it was offered."""
-    return delivery._sinks[-1].flush(time.monotonic() + SECONDS)
+    return delivery.sinks[-1].flush(time.monotonic() + SECONDS)
 
 
 def test_whatever_happens_every_request_is_counted_once(deliver: Deliver) -> None:
@@ -262,6 +262,7 @@ def test_a_close_gives_a_hanging_storage_up_in_time_and_says_what_is_lost(
     delivery = Delivery([hanging, stored.append])
     offer(delivery, "/1", "/2", "/3")
     assert hanging.entered.wait(SECONDS)
+    assert delivery.sinks[1].flush(time.monotonic() + SECONDS)
 
     delivery.close(0.05)
 
@@ -270,7 +271,7 @@ def test_a_close_gives_a_hanging_storage_up_in_time_and_says_what_is_lost(
     assert (given_up.dropped, given_up.waiting) == (2, 1)
     assert "The usage storage Blocking was given up with 3 requests left" in caplog.text
     hanging.released.set()
-    hanging_thread = delivery._sinks[0]._thread
+    hanging_thread = delivery.sinks[0]._thread
     assert hanging_thread is not None
     hanging_thread.join(SECONDS)
     assert hanging.paths == ["/1"]
@@ -293,7 +294,7 @@ def test_the_threads_of_an_app_that_is_gone_store_what_waits_and_end() -> None:
     hanging = Blocking()
     delivery = Delivery([hanging, stored.append])
     offer(delivery, "/1", "/2")
-    threads = [sink._thread for sink in delivery._sinks]
+    threads = [sink._thread for sink in delivery.sinks]
 
     del delivery
     gc.collect()
