@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ import pytest
 
 from otel_usage.clickhouse import ClickHouse, connect, encode_native
 from otel_usage.errors import ClickHouseError, ClickHouseUnavailable
+from tests.ports import free_port
 from tests.serving import ServeProcess
 
 
@@ -71,12 +71,6 @@ def test_an_error_is_one_line_without_the_address_of_the_server(client: ClickHou
     assert "\n" not in text
     assert "for url" not in text
     assert "(version" not in text
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def test_nobody_there_is_unavailable_and_keeps_the_password() -> None:

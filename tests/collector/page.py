@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.docs_tables import DOCS
-from tests.flask.launching import BIN, ROOT, free_port
+from tests.flask.launching import BIN, ROOT
+from tests.ports import free_port
 from tests.serving import wait_for
 
 PORTS = ("4317", "4318", "4319", "8123", "8888", "8889", "13133", "13134", "14317", "14318", "14319")

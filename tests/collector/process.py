@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tests.docs_tables import ROOT
-from tests.flask.launching import free_port
+from tests.ports import free_port
 from tests.serving import wait_for
 
 CONFIG = ROOT / "collector_config"

@@ -12,7 +12,7 @@ from types import TracebackType
 
 import pytest
 
-from tests.flask.launching import free_port
+from tests.ports import free_port
 from tests.serving import wait_for
 
 # The program needs the shared library of the Python that its wheel is for, which may be in no usual place.

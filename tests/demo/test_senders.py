@@ -15,6 +15,7 @@ from otel_usage.demo.agents import BROWSERS
 from otel_usage.demo.log_sender import LogSender
 from otel_usage.demo.sender import VisitorSender
 from otel_usage.demo.visitors import FOLLOW, PlannedRequest, Visitor
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -141,8 +142,8 @@ def test_a_redirect_that_did_not_come_is_told(server: WSGIServer) -> None:
     assert report.problems == ["GET the redirect of the answer before: there was no redirect"]
 
 
-def test_a_shop_that_is_gone_is_told_for_every_request(unused_port: int) -> None:
-    sender = VisitorSender("127.0.0.1", unused_port, visit_timeout_seconds=TIMEOUT_SECONDS)
+def test_a_shop_that_is_gone_is_told_for_every_request() -> None:
+    sender = VisitorSender("127.0.0.1", free_port(), visit_timeout_seconds=TIMEOUT_SECONDS)
 
     report = sender.send([build_visitor((build_request("/a"), build_request("/b")))])
 
@@ -187,8 +188,8 @@ def test_bytes_of_a_logged_header_arrive_as_they_were(server: WSGIServer, site: 
     assert site.requests[0].environ["HTTP_USER_AGENT"] == "caf\xc3\xa9"
 
 
-def test_a_log_replayed_to_nobody_fails_and_ends(unused_port: int) -> None:
-    report = LogSender("127.0.0.1", unused_port).send([build_logged("/")] * 500)
+def test_a_log_replayed_to_nobody_fails_and_ends() -> None:
+    report = LogSender("127.0.0.1", free_port()).send([build_logged("/")] * 500)
 
     assert (report.sent, report.failed) == (0, 500)
     assert len(report.problems) == 20

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from otel_usage.clickhouse import ClickHouse
-from tests.flask.launching import ROOT, free_port, launched
+from tests.flask.launching import ROOT, launched
+from tests.ports import free_port
 from tests.serving import ServeProcess, wait_for
 
 REQUESTS = 40

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.ports import free_port
 from tests.serving import wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -57,12 +58,6 @@ class Launched:
         """Tell it to end, at once, and return its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(30)
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @contextmanager

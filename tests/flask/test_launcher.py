@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from otel_usage.clickhouse import ClickHouse, connect
-from tests.flask.launching import free_port, launched
+from tests.flask.launching import launched
+from tests.ports import free_port
 from tests.serving import ServeProcess, start_serve, wait_for
 
 REQUESTS = 80

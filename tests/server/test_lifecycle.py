@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from tests.server.http import Answer, ask, send
 from tests.serving import ServeProcess, spawn_serve, start_serve, wait_for
 
@@ -19,12 +20,6 @@ from tests.serving import ServeProcess, spawn_serve, start_serve, wait_for
 def finished(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     out, err = process.communicate(timeout=60)
     return process.returncode, out, err
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_the_ready_line_tells_where_everything_is(tmp_path: Path) -> None:
