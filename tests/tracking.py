@@ -77,7 +77,7 @@ class Tracking:
     def events(self, name: str | None = None) -> list[Event]:
         """Return the events so far, or those of one name."""
         if wiring._wiring.processor is not None:
-            assert self.processor.force_flush(10_000)
+            assert self.processor.force_flush(60_000)
         return self.exporter.events if name is None else self.exporter.named(name)
 
     def request(self) -> Event:

@@ -116,6 +116,8 @@ class BatchWorker:
     def flush(self, timeout_seconds: float) -> bool:
         """Send what waits now, and return whether all of it was settled within the time."""
         deadline = time.monotonic() + timeout_seconds
+        if self._queue and self._thread is None:
+            self._start()  # the thread that offered it is about to, and may be held up
         with self._progress:
             self._flush_waiters += 1
             try:
@@ -151,9 +153,10 @@ class BatchWorker:
 
     def _give_up_queue(self) -> None:
         left = 0
-        while self._queue:
-            self._queue.popleft()
-            left += 1
+        with self._progress:  # or what is being taken for a batch would be counted twice
+            while self._queue:
+                self._queue.popleft()
+                left += 1
         if left:
             self._accounting.settle_dropped("shut_down", left)
 
@@ -206,11 +209,12 @@ class BatchWorker:
                 return
 
     def _take(self) -> list[tuple[ReadableSpan, Companion]]:
-        # First the number, then the spans: flush() must never see neither.
-        count = min(self._batch_size, len(self._queue))
-        self._being_made = count
-        self._settle(-count)
-        return [self._queue.popleft() for _ in range(count)]
+        # At once: flush() must never see them nowhere, and whoever shuts down must not take some of them away.
+        with self._progress:
+            count = min(self._batch_size, len(self._queue))
+            self._being_made = count
+            self._settle(-count)
+            return [self._queue.popleft() for _ in range(count)]
 
     def _settle(self, count: int) -> None:
         """Note that the accounting has these events; a negative number notes that more are under way."""

@@ -22,7 +22,7 @@ def test_only_usage_spans_are_delivered() -> None:
     processor.on_end(build_span())
     processor.on_end(build_span(""))
 
-    assert processor.force_flush(10_000)
+    assert processor.force_flush(30_000)
     assert len(exporter.events) == 1
     assert processor.accounting().seen == 1
 
@@ -57,12 +57,12 @@ def test_what_goes_wrong_at_the_end_of_a_span_is_logged_and_passed_over(
 
 
 def test_no_thread_runs_before_the_first_event() -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
 
     processor = UsageSpanProcessor(RecordingExporter())
     processor.on_end(build_span(""))
 
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before
 
 
 def test_a_flush_that_cannot_end_in_time_returns_false() -> None:
@@ -73,4 +73,4 @@ def test_a_flush_that_cannot_end_in_time_returns_false() -> None:
     assert not processor.force_flush(20)
 
     go_on.set()
-    assert processor.force_flush(10_000)
+    assert processor.force_flush(30_000)

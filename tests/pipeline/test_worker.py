@@ -9,6 +9,8 @@ import sys
 import threading
 import time
 import weakref
+from collections import deque
+from typing import Any
 
 import pytest
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
@@ -30,6 +32,10 @@ from tests.serving import wait_for
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sender_module, "_FIRST_RETRY_SECONDS", 0.001)
     monkeypatch.setattr(sender_module, "_LAST_RETRY_SECONDS", 0.002)
+
+
+SECONDS = 30.0
+"""How long a test waits for what must happen."""
 
 
 class Pipeline:
@@ -78,25 +84,25 @@ class Blocking:
 
     def __call__(self, attempt: int) -> None:
         self.started.set()
-        assert self.go_on.wait(30)
+        assert self.go_on.wait(SECONDS)
 
 
 def test_what_is_offered_is_delivered() -> None:
     pipeline = Pipeline()
     pipeline.offer(5)
 
-    assert pipeline.worker.flush(10)
+    assert pipeline.worker.flush(SECONDS)
 
     assert len(pipeline.exporter.events) == 5
     assert pipeline.accounting.snapshot() == AccountingSnapshot(5, 5, 0, {}, {}, {})
 
 
-def test_a_full_batch_goes_at_once_and_the_rest_with_the_interval() -> None:
-    pipeline = Pipeline(batch_size=10, flush_interval_seconds=0.05)
+def test_a_full_batch_goes_at_once_and_the_rest_with_a_flush() -> None:
+    pipeline = Pipeline(batch_size=10, flush_interval_seconds=3600.0)
     pipeline.offer(25)
+    wait_for(lambda: len(pipeline.exporter.events) >= 20, "the delivery of the full batches")
 
-    assert pipeline.worker.flush(10)
-
+    assert pipeline.worker.flush(SECONDS)
     assert sum(len(batch.events) for batch in pipeline.exporter.delivered) == 25
     assert max(len(batch.events) for batch in pipeline.exporter.delivered) == 10
 
@@ -107,24 +113,24 @@ def test_the_interval_sends_a_batch_that_is_not_full() -> None:
 
     pipeline.offer(1)
 
-    assert delivered.wait(10)
+    assert delivered.wait(SECONDS)
 
 
 def test_a_full_queue_drops_the_newest_and_counts_them(caplog: pytest.LogCaptureFixture) -> None:
     blocking = Blocking()
-    pipeline = Pipeline(RecordingExporter(blocking), queue_size=10, batch_size=5)
+    pipeline = Pipeline(RecordingExporter(blocking), queue_size=10, batch_size=1)
     # One batch is under way, one waits behind it, and the worker holds a third one that nobody takes.
     for _ in range(3):
-        pipeline.offer(5)
+        pipeline.offer(1)
         wait_for(lambda: not pipeline.worker._queue, "the worker took the batch")
 
     pipeline.offer(30)
     snapshot = pipeline.accounting.snapshot()
     blocking.go_on.set()
-    assert pipeline.worker.flush(10)
+    assert pipeline.worker.flush(SECONDS)
 
-    assert snapshot == AccountingSnapshot(45, 0, 25, {}, {}, {"queue_full": 20})
-    assert len(pipeline.exporter.events) == 25
+    assert snapshot == AccountingSnapshot(33, 0, 13, {}, {}, {"queue_full": 20})
+    assert len(pipeline.exporter.events) == 13
     assert [record.getMessage() for record in caplog.records] == [
         "Usage queue is full (10 events), dropping further ones"
     ]
@@ -134,12 +140,12 @@ def test_offering_never_waits_for_the_exporter() -> None:
     blocking = Blocking()
     pipeline = Pipeline(RecordingExporter(blocking), batch_size=1)
     pipeline.offer(1)
-    assert blocking.started.wait(10)
+    assert blocking.started.wait(SECONDS)
     started = time.monotonic()
 
     pipeline.offer(500)
 
-    assert time.monotonic() - started < 1.0
+    assert time.monotonic() - started < SECONDS / 2
     blocking.go_on.set()
 
 
@@ -150,7 +156,7 @@ def test_a_retry_sends_the_very_same_batch() -> None:
 
     pipeline = Pipeline(RecordingExporter(fail))
     pipeline.offer(3)
-    assert pipeline.worker.flush(10)
+    assert pipeline.worker.flush(SECONDS)
 
     assert len(pipeline.exporter.attempts) == 6
     assert len({id(batch) for batch in pipeline.exporter.attempts}) == 1
@@ -161,7 +167,7 @@ def test_no_two_batches_have_the_same_token() -> None:
     first, second = Pipeline(batch_size=1), Pipeline(batch_size=1)
     for pipeline in (first, second):
         pipeline.offer(20)
-        assert pipeline.worker.flush(10)
+        assert pipeline.worker.flush(SECONDS)
 
     tokens = [batch.token for pipeline in (first, second) for batch in pipeline.exporter.delivered]
 
@@ -175,7 +181,7 @@ def test_a_refused_batch_is_set_aside_with_its_reason_and_the_next_one_goes_on()
 
     pipeline = Pipeline(RecordingExporter(fail), batch_size=4)
     pipeline.offer(8)
-    assert pipeline.worker.flush(10)
+    assert pipeline.worker.flush(SECONDS)
 
     ((batch, reason),) = pipeline.exporter.set_aside_batches
     assert len(batch.events) == 4
@@ -194,7 +200,7 @@ def test_a_refused_batch_that_nobody_keeps_is_counted_as_lost() -> None:
 
     pipeline = Pipeline(NoPlaceExporter(fail))
     pipeline.offer(2)
-    assert pipeline.worker.flush(10)
+    assert pipeline.worker.flush(SECONDS)
 
     assert pipeline.accounting.snapshot() == AccountingSnapshot(2, 0, 0, {}, {}, {"rejected_and_lost": 2})
 
@@ -206,7 +212,7 @@ def test_a_bug_in_an_exporter_costs_one_batch_and_not_the_thread() -> None:
 
     pipeline = Pipeline(RecordingExporter(fail), batch_size=2)
     pipeline.offer(4)
-    assert pipeline.worker.flush(10)
+    assert pipeline.worker.flush(SECONDS)
 
     assert pipeline.accounting.snapshot() == AccountingSnapshot(4, 2, 0, {}, {}, {"internal_error": 2})
 
@@ -219,7 +225,7 @@ def test_a_span_that_cannot_be_read_does_not_take_its_batch_with_it() -> None:
     pipeline.worker.offer(broken)
     pipeline.offer(2)
 
-    assert pipeline.worker.flush(10)
+    assert pipeline.worker.flush(SECONDS)
 
     assert len(pipeline.exporter.events) == 4
     assert pipeline.accounting.snapshot() == AccountingSnapshot(5, 4, 0, {}, {"malformed": 1}, {})
@@ -241,7 +247,7 @@ def test_an_event_that_cannot_be_written_down_does_not_take_its_batch_with_it(od
         pipeline.worker.offer(build_span("odd"))
     pipeline.offer(plain)
 
-    assert pipeline.worker.flush(10)
+    assert pipeline.worker.flush(SECONDS)
 
     assert len(pipeline.exporter.events) == plain
     assert pipeline.accounting.snapshot() == AccountingSnapshot(5, plain, 0, {}, {"malformed": odd}, {})
@@ -252,7 +258,7 @@ def test_stages_that_follow_from_an_event_are_events_of_their_own() -> None:
     pipeline = Pipeline(funnels=(funnel,))
     pipeline.offer(3)
 
-    assert pipeline.worker.flush(10)
+    assert pipeline.worker.flush(SECONDS)
 
     assert len(pipeline.exporter.named(names.STAGE_REACHED)) == 3
     assert pipeline.accounting.snapshot() == AccountingSnapshot(6, 6, 0, {}, {}, {})
@@ -266,9 +272,9 @@ def test_a_flush_that_takes_too_long_says_so() -> None:
 
     assert not pipeline.worker.flush(0.05)
 
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < SECONDS / 2
     blocking.go_on.set()
-    assert pipeline.worker.flush(10)
+    assert pipeline.worker.flush(SECONDS)
 
 
 def test_a_flush_of_nothing_is_done_at_once() -> None:
@@ -280,7 +286,7 @@ def test_several_threads_may_flush_at_once() -> None:
     pipeline.offer(700)
     done: list[bool] = []
 
-    threads = [threading.Thread(target=lambda: done.append(pipeline.worker.flush(10))) for _ in range(5)]
+    threads = [threading.Thread(target=lambda: done.append(pipeline.worker.flush(SECONDS))) for _ in range(5)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -294,7 +300,7 @@ def test_shutting_down_sends_what_waits_and_refuses_what_comes_later() -> None:
     pipeline = Pipeline(batch_size=3)
     pipeline.offer(8)
 
-    pipeline.worker.shut_down(10)
+    pipeline.worker.shut_down(SECONDS)
     pipeline.offer(2)
 
     assert len(pipeline.exporter.events) == 8
@@ -312,9 +318,9 @@ def test_shutting_down_with_a_dead_receiver_tries_once_more_and_counts_the_rest(
     pipeline.offer(35)
     started = time.monotonic()
 
-    pipeline.worker.shut_down(10)
+    pipeline.worker.shut_down(SECONDS)
 
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < SECONDS / 2
     assert pipeline.accounting.snapshot() == AccountingSnapshot(35, 0, 0, {}, {}, {"shut_down": 35})
     assert caplog.messages[-1] == "Shutting down with 35 usage events that could not be sent and are lost"
 
@@ -323,17 +329,67 @@ def test_shutting_down_does_not_wait_for_a_receiver_that_hangs(caplog: pytest.Lo
     blocking = Blocking()
     pipeline = Pipeline(RecordingExporter(blocking), batch_size=10)
     pipeline.offer(25)
-    assert blocking.started.wait(10)
+    assert blocking.started.wait(SECONDS)
     started = time.monotonic()
 
     pipeline.worker.shut_down(0.05)
 
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < SECONDS / 2
     snapshot = pipeline.accounting.snapshot()
     assert snapshot.waiting + snapshot.dropped.get("shut_down", 0) == 25
     assert snapshot.waiting >= 10
     assert caplog.messages[-1] == "Shutting down with 25 usage events that could not be sent and are lost"
     blocking.go_on.set()
+
+
+def test_a_flush_does_not_depend_on_the_thread_that_offered_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = Pipeline()
+    start = pipeline.worker._start
+    about_to_start, may_start = threading.Event(), threading.Event()
+
+    def start_late() -> None:
+        if threading.current_thread() is offering:
+            about_to_start.set()
+            may_start.wait(SECONDS)
+        start()
+
+    monkeypatch.setattr(pipeline.worker, "_start", start_late)
+    offering = threading.Thread(target=pipeline.offer, args=(1,))
+    offering.start()
+    assert about_to_start.wait(SECONDS)
+
+    assert pipeline.worker.flush(SECONDS)
+
+    assert len(pipeline.exporter.events) == 1
+    may_start.set()
+    offering.join(SECONDS)
+
+
+class ContendedQueue(deque[Any]):
+    """Lets somebody else at the queue while the first item is taken from it."""
+
+    def __init__(self, other: threading.Thread) -> None:
+        super().__init__()
+        self._other = other
+
+    def popleft(self) -> Any:
+        if self._other.ident is None:
+            self._other.start()
+            self._other.join(0.2)
+        return super().popleft()
+
+
+def test_shutting_down_takes_nothing_out_of_the_batch_that_is_being_made() -> None:
+    pipeline = Pipeline()
+    end = threading.Thread(target=pipeline.worker.shut_down, args=(0,))
+    pipeline.worker._queue = ContendedQueue(end)
+    pipeline.offer(5)
+
+    assert pipeline.worker.flush(SECONDS)
+    end.join(SECONDS)
+
+    assert len(pipeline.exporter.events) == 5
+    assert pipeline.accounting.snapshot() == AccountingSnapshot(5, 5, 0, {}, {}, {})
 
 
 def test_shutting_down_twice_or_unused_is_nothing() -> None:
@@ -350,7 +406,7 @@ def test_our_own_calls_are_not_instrumented() -> None:
     pipeline = Pipeline(RecordingExporter(lambda attempt: seen.append(is_instrumentation_enabled())))
     pipeline.offer(1)
 
-    assert pipeline.worker.flush(10)
+    assert pipeline.worker.flush(SECONDS)
 
     assert seen == [False]
     assert is_instrumentation_enabled()
@@ -444,7 +500,7 @@ exporter = RecordingExporter()
 worker = BatchWorker(exporter, EventMaker(), accounting, queue_size=100, batch_size=50, flush_interval_seconds=60)
 
 def say(who):
-    assert worker.flush(10)
+    assert worker.flush(30)
     tokens = {batch.token.partition("-")[0] for batch in exporter.delivered}
     ids = " ".join(event.span_id.hex() for event in exporter.events)
     snapshot = accounting.snapshot()
@@ -453,7 +509,7 @@ def say(who):
 for _ in range(3):
     worker.offer(build_span())
 if len(sys.argv) > 1:  # the thread runs already, and holds nothing that the child would need
-    assert worker.flush(10)
+    assert worker.flush(30)
     for _ in range(2):
         worker.offer(build_span())
 child = os.fork()
@@ -475,7 +531,7 @@ def test_after_a_fork_each_process_sends_its_own_events_once(arguments: list[str
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=120,
         cwd=os.path.dirname(os.path.dirname(os.path.dirname(__file__))),
     ).stdout
 
@@ -534,7 +590,7 @@ def test_an_outage_and_its_end_are_logged_once_without_what_clients_sent(
 
     pipeline = Pipeline(RecordingExporter(fail))
     pipeline.offer(3)
-    assert pipeline.worker.flush(10)
+    assert pipeline.worker.flush(SECONDS)
 
     assert [(record.levelno, record.getMessage()) for record in caplog.records] == [
         (
