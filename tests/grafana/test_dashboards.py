@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from collector_config.grafana.__main__ import main
 from otel_usage.cli import cli
 from otel_usage.reports import REPORTS
 from tests.grafana.dashboards import DASHBOARDS, Dashboard, Panel, read_dashboards
@@ -39,6 +40,12 @@ def test_the_generator_writes_the_same_again() -> None:
     from collector_config.grafana.generate import texts
 
     assert texts() == texts()
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 11), reason="Grafana's Foundation SDK is there for this Python")
+def test_an_older_python_is_told_what_the_generator_needs() -> None:
+    with pytest.raises(SystemExit, match=r"Grafana's Foundation SDK needs 3\.11 or newer"):
+        main()
 
 
 @each_dashboard
