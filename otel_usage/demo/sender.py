@@ -28,7 +28,7 @@ class SendReport:
     problems: list[str] = field(default_factory=list)
     """The first failures in words."""
     longest_pause_seconds: float = 0.0
-    """Longest time between two requests of one visit."""
+    """Longest time from a request to the answer to the next one of its visit: the shop saw them no further apart."""
 
     def note_failure(self, problem: str) -> None:
         """Count a failure, and keep its text while there are few."""
@@ -109,16 +109,17 @@ class VisitorSender:
             before.result()
             self._stop.wait(max(0.0, browser.last_answer_at + self._pause_seconds - time.monotonic()))
         page = location = ""
-        began_at = None
+        began_before = None
         for request in browser.visitor.visits[number]:
             if self._stop.is_set():
                 return
             target = location if request.target == FOLLOW else request.target
-            if began_at is not None:
-                self._note_pause(time.monotonic() - began_at)
             began_at = time.monotonic()
             location = self._send_request(browser, request, target, page)
             browser.last_answer_at = time.monotonic()
+            if began_before is not None:
+                self._note_pause(browser.last_answer_at - began_before)
+            began_before = began_at
             page = target
 
     def _send_request(self, browser: _Browser, request: PlannedRequest, target: str, page: str) -> str:

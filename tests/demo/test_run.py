@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,8 +30,14 @@ START_SECONDS = 180.0
 
 
 def run(options: DemoOptions) -> tuple[int, str]:
-    output = io.StringIO()
-    return run_demo(options, Console(file=output, width=200)), output.getvalue()
+    """Run the demo; again with longer visits where this computer paused within one, which may then have become two."""
+    for _ in range(3):
+        output = io.StringIO()
+        code = run_demo(options, Console(file=output, width=200))
+        if "This computer paused" not in output.getvalue():
+            break
+        options = replace(options, visit_timeout_seconds=options.visit_timeout_seconds * 4)
+    return code, output.getvalue()
 
 
 def start(tmp_path: Path, *arguments: str) -> Child:

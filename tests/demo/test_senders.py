@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 AGENT = BROWSERS[0][0]
 TIMEOUT_SECONDS = 0.2
+SLOW_SECONDS = 0.2
 
 
 class Recorder:
@@ -33,6 +34,8 @@ class Recorder:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         request = Request(environ)
         self.requests.append(request)
+        if request.path == "/slow":
+            threading.Event().wait(SLOW_SECONDS)
         if request.path == "/away":
             response = Response(status=302, headers={"Location": "/found"})
         else:
@@ -117,6 +120,14 @@ def test_a_returning_visitor_waits_and_brings_the_cookies(server: WSGIServer, si
 
     assert [request.cookies.get("seen") for request in site.requests] == [None, "1"]
     assert report.longest_pause_seconds == 0.0
+
+
+def test_the_pause_of_a_visit_is_as_long_as_the_shop_may_have_seen_it(
+    server: WSGIServer, site: Recorder
+) -> None:
+    report = build_sender(server).send([build_visitor((build_request("/"), build_request("/slow")))])
+
+    assert report.longest_pause_seconds >= SLOW_SECONDS
 
 
 def test_a_redirect_is_followed_where_the_plan_says_so(server: WSGIServer, site: Recorder) -> None:
