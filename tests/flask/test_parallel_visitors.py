@@ -15,6 +15,7 @@ from tests.serving import ServeProcess
 
 CLIENTS, PARALLEL, SEQUENCE = 32, 8, 20
 GUNICORN = ["gunicorn", "-w", "4", "--worker-class", "gthread", "--threads", "8"]
+PATIENT = ["-c", "python:tests.visits.patient_workers"]
 APP = ["-b", "127.0.0.1:{port}", "tests.flask.launched_app:app"]
 
 
@@ -67,7 +68,7 @@ def test_each_visitor_whose_first_requests_run_in_parallel_is_one_confirmed_visi
         "XDG_RUNTIME_DIR": str(tmp_path),
     }
 
-    with launched([*GUNICORN, *APP], environ, tmp_path / "log") as server:
+    with launched([*GUNICORN, *PATIENT, *APP], environ, tmp_path / "log") as server:
         browsers = [Browser(server, number) for number in range(CLIENTS)]
         with ThreadPoolExecutor(CLIENTS) as visitors:
             statuses = [status for seen in visitors.map(Browser.visit, browsers) for status in seen]

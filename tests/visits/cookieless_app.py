@@ -10,11 +10,13 @@ import threading
 from types import FrameType
 
 import flask
+import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
 import otel_usage
 from otel_usage.flask import FlaskUsageInstrumentor
+from tests.visits.cookieless_managers import have_patience
 
 REQUESTS = 100
 WATCHED = ("open", "os.", "mmap.", "socket.", "subprocess.", "sqlite3.", "tempfile.", "shutil.", "urllib.")
@@ -36,6 +38,7 @@ def watch(event: str, arguments: tuple[object, ...]) -> None:
 
 def main() -> None:
     global is_serving
+    have_patience(pytest.MonkeyPatch())
     trace.set_tracer_provider(TracerProvider())
     otel_usage.configure(exporter="none")
     FlaskUsageInstrumentor().instrument()

@@ -10,6 +10,7 @@ import pytest
 
 from otel_usage.model import RequestFacts
 from otel_usage.settings import Settings
+from otel_usage.visits import cookieless, shared_directory, shared_state, stripe_lock
 from otel_usage.visits.cookieless import CookielessVisitManager
 from otel_usage.visits.manager import VisitRequest, VisitState
 from otel_usage.visits.visit import Visit
@@ -19,9 +20,22 @@ ADDRESS = "192.0.2.1"
 AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:127.0) Gecko/20100101 Firefox/127.0"
 
 
+def have_patience(patch: pytest.MonkeyPatch) -> None:
+    """Let managers wait for their files, however busy the machine is: going on without them may cost a visit."""
+    patch.setattr(cookieless, "_START_PATIENCE_SECONDS", 60.0)
+    patch.setattr(shared_state, "_SALT_PATIENCE_SECONDS", 60.0)
+    patch.setattr(shared_directory, "_PATIENCE_SECONDS", 60.0)
+
+
+def wait_for_each_other(patch: pytest.MonkeyPatch) -> None:
+    """Let workers wait for one that loses its turn while it opens a visit."""
+    patch.setattr(stripe_lock, "_PATIENCE_SECONDS", 60.0)
+
+
 @pytest.fixture
 def runtime_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where salts and visits lie; without it, tests would meet each other's visitors."""
+    have_patience(monkeypatch)
     path = tmp_path / "run"
     path.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(path))

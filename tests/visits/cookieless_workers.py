@@ -9,8 +9,10 @@ import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from otel_usage.visits.cookieless import CookielessVisitManager
-from tests.visits.cookieless_managers import cookieless_manager, visit
+from tests.visits.cookieless_managers import cookieless_manager, have_patience, visit, wait_for_each_other
 from tests.visits.cookies import Clock
 
 VISITORS, THREADS = 200, 2
@@ -48,6 +50,8 @@ def fork(manager: CookielessVisitManager, children: int) -> None:
 
 
 def main(clock: Clock, children: int) -> None:
+    have_patience(pytest.MonkeyPatch())
+    wait_for_each_other(pytest.MonkeyPatch())
     with cookieless_manager(clock) as manager:
         if children:
             fork(manager, children)

@@ -16,8 +16,9 @@ from tests.visits.cookies import SECRET, Clock
 
 
 @pytest.fixture
-def visit_database(tmp_path: Path) -> Iterator[str]:
-    """The URL of an empty database, which other processes can open too."""
+def visit_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of an empty database, which other processes can open too; on a busy machine it takes its time."""
+    monkeypatch.setattr(SqlalchemyVisitManager, "store_timeout_seconds", 60.0)
 
     def do_not_wait_for_the_disk(connection: sqlite3.Connection, record: object) -> None:
         connection.execute("PRAGMA synchronous = OFF")

@@ -18,7 +18,8 @@ from tests.visits.cookieless_managers import runtime_directory
 __all__ = ["runtime_directory"]
 
 ROOT = Path(__file__).parents[2]
-GUNICORN = ["gunicorn", "-w", "4", "-b", "127.0.0.1:{port}", "tests.flask.launched_app:app"]
+PATIENT = ["-c", "python:tests.visits.patient_workers"]
+GUNICORN = ["gunicorn", *PATIENT, "-w", "4", "-b", "127.0.0.1:{port}", "tests.flask.launched_app:app"]
 
 
 def test_no_request_thread_opens_anything_and_no_cookie_is_set(runtime_directory: Path) -> None:

@@ -151,7 +151,7 @@ def test_a_child_that_is_forked_in_the_middle_of_everything_goes_on_with_a_threa
         capture_output=True,
         text=True,
         cwd=ROOT,
-        timeout=30,
+        timeout=120,
     )
 
     assert done.stdout == "True True True\n"

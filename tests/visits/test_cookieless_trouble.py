@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from otel_usage.model import RequestFacts
-from otel_usage.visits import shared_state
+from otel_usage.visits import cookieless, shared_state
 from otel_usage.visits.cookieless import CookielessVisitManager
 from otel_usage.visits.manager import VisitRequest
 from otel_usage.visits.salt import DAY_MS
@@ -300,6 +300,8 @@ def test_a_system_without_threads_left_still_finds_visits(
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
+    monkeypatch.setattr(cookieless, "_START_PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(shared_state, "_SALT_PATIENCE_SECONDS", 0.05)
     with cookieless_manager(clock) as manager:
         first = visit(manager)
 
