@@ -53,7 +53,7 @@ class Line(Listening):
 
     def wait_for_lost_answer(self) -> None:
         """Return when an answer has been lost."""
-        assert self.lost_answers.acquire(timeout=30), "no answer came to be lost"
+        assert self.lost_answers.acquire(timeout=60), "no answer came to be lost"
 
     def _return_answers(self, server: socket.socket, client: socket.socket, last: _LastRequest) -> None:
         try:

@@ -130,14 +130,14 @@ class Terminal:
         """Tell the app to end, so that it sends what it has, and return its log."""
         process, log = self._running.pop()
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(30)
+        process.wait(60)
         return log.read_text("utf-8")
 
     def close(self) -> None:
         """End all that still runs."""
         for process, _ in reversed(self._running):
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait(30)
+            process.wait(60)
 
     def _on_free_ports(self, text: str) -> str:
         return re.sub(rf"\b({'|'.join(PORTS)})\b", lambda found: str(self._ports[found[1]]), text)

@@ -15,7 +15,7 @@ from tests.ports import free_port
 from tests.serving import wait_for
 
 CONFIG = ROOT / "collector_config"
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 
 
 @dataclass

@@ -75,7 +75,7 @@ class Rotel:
         traceback: TracebackType | None,
     ) -> None:
         self._process.terminate()
-        self._process.wait(30)
+        self._process.wait(60)
 
     def _listens(self) -> bool:
         assert self._process.poll() is None, f"rotel has ended: {self._log.read_text()[-2000:]}"

@@ -57,7 +57,7 @@ def test_a_password_arrives_as_it_is_and_is_in_no_log_and_no_address(
     }
     collector = start_collector("local.yaml", environ)
     send(collector.otlp_url, requests_of("shop", 1))
-    authorization, path = door.knocks.get(timeout=30)
+    authorization, path = door.knocks.get(timeout=60)
     collector.stop()
 
     assert (

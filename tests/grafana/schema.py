@@ -22,8 +22,8 @@ SCHEMA_VERSION = "13.2.3"
 """Of `@grafana/schema`, which has the number of the Grafana that it belongs to."""
 TYPESCRIPT_VERSION = "5.9.3"
 
-_INSTALL_SECONDS = 120
-_COMPILE_SECONDS = 120
+_INSTALL_SECONDS = 300
+_COMPILE_SECONDS = 300
 _PANEL_TYPES = "@grafana/schema/dist/esm/raw/composable/{kind}/panelcfg/x/{name}PanelCfg_types.gen"
 _ERROR = re.compile(r"^(?P<file>[^(\s]+)\.ts\((?P<line>\d+),\d+\): error (?P<text>.*)$")
 

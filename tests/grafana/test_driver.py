@@ -22,7 +22,7 @@ from tests.grafana.traffic import FIRST_DAY, TODAY, TRACE_ID
 from tests.serving import ServeProcess
 
 SOURCE = ROOT / "tests" / "grafana" / "driver"
-_BUILD_SECONDS = 300
+_BUILD_SECONDS = 600
 TWO_DAYS = TimeRange(FIRST_DAY, TODAY)
 
 
