@@ -139,8 +139,10 @@ def test_a_body_over_the_limit_is_refused_packed_or_unpacked(
 
 
 def resident_bytes(serve: ServeProcess) -> int:
+    # Without the pages of its program and other files, which the kernel reads and drops as it likes.
     with open(f"/proc/{serve.process.pid}/statm") as statm:
-        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        resident, of_files = map(int, statm.read().split()[1:3])
+    return (resident - of_files) * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_chunks_over_the_limit_are_refused_as_they_come(small: ServeProcess) -> None:
