@@ -44,6 +44,7 @@ MISSING_SCHEMA_CODES = frozenset({NO_SUCH_COLUMN, UNKNOWN_TABLE, UNKNOWN_DATABAS
 INSERTS_HELD = "inserts_held"
 """Name of the constraint by which `schema/hold.py` keeps inserts waiting for some seconds."""
 _VIOLATED_CONSTRAINT = 469
+_TOO_MANY_PARTS = 252
 
 
 @contextmanager
@@ -99,7 +100,10 @@ def _sort(error: Exception, code: int | None, is_operational: bool, dsn: Dsn) ->
             return _no_answer(text, dsn)
         return ClickHouseError(text)
     is_held = code == _VIOLATED_CONSTRAINT and f"Constraint `{INSERTS_HELD}`" in text
-    kind = ClickHouseUnavailable if is_held or code in PASSING_CODES else ClickHouseError
+    # One code for what passes, a table with too many parts just now, and for rows of too many months for any insert.
+    is_hopeless = code == _TOO_MANY_PARTS and "Too many partitions" in text
+    may_pass = is_held or (code in PASSING_CODES and not is_hopeless)
+    kind = ClickHouseUnavailable if may_pass else ClickHouseError
     return kind(text, code)
 
 

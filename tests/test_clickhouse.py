@@ -62,6 +62,18 @@ def test_what_never_passes_is_an_error_with_its_code(client: ClickHouse, stateme
     assert raised.value.code == code
 
 
+def test_rows_of_more_months_than_an_insert_may_have_never_pass(database: ClickHouse) -> None:
+    database.command(
+        "CREATE TABLE monthly (month UInt8) ENGINE = MergeTree PARTITION BY month ORDER BY month"
+    )
+
+    with pytest.raises(ClickHouseError) as raised:
+        database.insert("monthly", ["month"], ["UInt8"], [range(101)], token="of 101 months")
+
+    assert raised.value.code == 252
+    assert not isinstance(raised.value, ClickHouseUnavailable)
+
+
 def test_an_error_is_one_line_without_the_address_of_the_server(client: ClickHouse) -> None:
     with pytest.raises(ClickHouseError) as raised:
         client.query("SELEC 1")

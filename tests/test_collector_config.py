@@ -132,6 +132,21 @@ def test_only_events_that_went_through_the_worker_are_usage(path: Path) -> None:
     ]
 
 
+@each_collector_file
+def test_no_insert_can_have_more_months_than_clickhouse_takes(path: Path) -> None:
+    config = read_yaml(path)
+    into_clickhouse = any("database" in exporter for exporter in config["exporters"].values())
+
+    assert ("filter/time" in usage_pipeline(config)["processors"]) == into_clickhouse
+    if into_clickhouse:
+        past, future = config["processors"]["filter/time"]["trace_conditions"]
+        hours = [int(number) for number in re.findall(r'Duration\("(\d+)h"\)', past + future)]
+        assert past.startswith("span.start_time < Now() - ")
+        assert future.startswith("span.start_time > Now() + ")
+        # Both ends may be in the middle of a month.
+        assert sum(hours) / 24 / 365 * 12 + 2 < 100
+
+
 def test_a_span_is_tracing_or_usage_and_never_both() -> None:
     config = read_yaml(CONFIG / "with-tracing.yaml")
 

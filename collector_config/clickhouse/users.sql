@@ -37,7 +37,8 @@ ALTER USER otel_usage_grafana SETTINGS
 GRANT SELECT ON otel_usage.* TO otel_usage_grafana;
 
 -- `otel-usage` on the command line: migrate, report, doctor, forget, export-person, rebuild, import, copy.
--- The views that it makes read and insert with its rights, so without this account nothing is counted any more.
+-- The views that it makes read and insert with its rights: without this account, or these rights, every insert is
+-- refused until they are there again.
 -- The system tables show whether inserts and mutations still run.
 CREATE USER IF NOT EXISTS otel_usage_migrator
     IDENTIFIED WITH sha256_hash BY '0000000000000000000000000000000000000000000000000000000000000000';

@@ -17,6 +17,14 @@ def requests_of(service: str, count: int, first: int = 0) -> list[Event]:
     ]
 
 
+def requests_of_many_months(service: str) -> list[Event]:
+    """Return request events of more months than one insert may have, as a clock or a sender makes them that is wrong."""
+    return [
+        build_event(service=service, at=f"{1980 + month // 12}-{month % 12 + 1:02}-10T12:00:00")
+        for month in range(150)
+    ]
+
+
 def send(otlp_url: str, events: list[Event], per_request: int = 100) -> None:
     """Send events as the app's own exporter does: a batch is one request, and each is acknowledged."""
     exporter = OtlpExporter(otlp_url)

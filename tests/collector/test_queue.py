@@ -11,7 +11,7 @@ from otel_usage.clickhouse import ClickHouse
 from otel_usage.errors import DeliveryError
 from otel_usage.model import Event
 from tests.collector.conftest import StartCollector
-from tests.collector.events import counts_of, requests_of, send, wait_until_counted
+from tests.collector.events import counts_of, requests_of, requests_of_many_months, send, wait_until_counted
 from tests.collector.line import Line
 from tests.collector.process import CollectorProcess
 from tests.collector.store import Store
@@ -120,6 +120,32 @@ def test_events_whose_answer_was_lost_are_sent_again_and_count_once(
     collector.wait_until_queue_is_empty()
 
     assert counts_of(client, service) == (200, 200, 200)
+
+
+def test_an_answer_that_is_final_loses_the_request_and_is_logged_and_counted(
+    start_collector: StartCollector, store: Store, service: str
+) -> None:
+    # ClickHouse's port knows no /v1/traces.
+    collector = start_collector("serve.yaml", {"SERVE_ENDPOINT": store.http_url})
+
+    send(collector.otlp_url, requests_of(service, 20))
+    collector.wait_until_queue_is_empty()
+
+    assert collector.metric("otelcol_exporter_send_failed_spans") == 20
+    assert "Exporting failed. Dropping data." in collector.log_text()
+
+
+def test_requests_that_no_insert_can_take_hold_up_none_that_come_after_them(
+    collector: CollectorProcess, client: ClickHouse, service: str
+) -> None:
+    for _ in range(3):  # more than are tried at a time
+        send(collector.otlp_url, requests_of_many_months("wrong-clock"), per_request=150)
+    send(collector.otlp_url, requests_of(service, 100))
+    wait_until_counted(client, service, 100)
+    collector.wait_until_queue_is_empty()
+
+    assert counts_of(client, service) == (100, 100, 100)
+    assert counts_of(client, "wrong-clock") == (0, 0, 0)
 
 
 @to_clickhouse_alone

@@ -10,7 +10,10 @@ from collections.abc import Callable, Mapping
 
 import pytest
 import zstandard
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 
 from otel_usage.model import NO_SPAN, Event
 from otel_usage.pipeline.exporters.otlp import OtlpExporter
@@ -151,6 +154,23 @@ def test_spans_that_cannot_be_stored_are_reported_and_the_others_stored(
     assert (answer.status, partial.rejected_spans) == (200, 1)
     assert partial.error_message == "1 usage spans have ids or times that cannot be stored"
     assert stored(serve, service) == 1
+
+
+def test_a_request_of_more_months_than_an_insert_may_have_is_set_aside_and_not_asked_for_again(
+    serve: ServeProcess, service: str
+) -> None:
+    request = ExportTraceServiceRequest.FromString(build_body(service, 101))
+    spans = request.resource_spans[0].scope_spans[0].spans
+    for month, span in enumerate(spans):
+        span.start_time_unix_nano = 1 + month * 31 * 86_400_000_000_000
+
+    answer = post(serve, request.SerializeToString())
+
+    partial = ExportTraceServiceResponse.FromString(answer.body).partial_success
+    assert (answer.status, partial.rejected_spans) == (200, 101)
+    assert partial.error_message == "The batch was set aside in rejected_events: ClickHouse error 252"
+    sql = "SELECT count() FROM rejected_events WHERE startsWith(event_id, {id:String})"
+    assert ask(serve, sql, {"param_id": spans[0].trace_id.hex()}).text == "1\n"
 
 
 @pytest.mark.parametrize(
