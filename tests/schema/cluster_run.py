@@ -14,7 +14,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime, timezone
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ from otel_usage.schema.rebuild import rebuild_day
 from otel_usage.schema.retention import retention_days_in_force
 from tests.builders import insert_events
 from tests.collector_rows import TRACES_COLUMNS, traces_rows
+from tests.grafana.macros import TimeRange, expand_rule
+from tests.grafana.rules import read_rules
 from tests.schema.cluster_engine import ONE_SHARD, TWO_SHARDS, ClusterEngine, open_engine, write_config
 from tests.schema.cluster_traffic import build_traffic
 
@@ -59,6 +61,7 @@ _REPORT_VALUES: Mapping[str, Any] = {
     "end_day": "2026-03-13",
     "first_day_read": "2026-02-09",
     "end_day_read": "2026-04-13",
+    "open_since": "2026-03-11 12:00:00.000000",
     "since_ns": 0,
     "until_ns": 2**62,
     "place_ns": 2**62,
@@ -80,6 +83,9 @@ _REPORT_VALUES: Mapping[str, Any] = {
     "place_span_id": "ff" * 8,
 }
 _BOTS = {"Int8": -1, "UInt8": 1}
+_RULES_RANGE = TimeRange(
+    datetime(2026, 3, 11, 9, tzinfo=timezone.utc), datetime(2026, 3, 11, 12, tzinfo=timezone.utc)
+)
 
 
 class Shards:
@@ -215,6 +221,8 @@ def _questions(client: ClickHouse) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for file in sorted(files(otel_usage.reports).joinpath("sql").iterdir(), key=lambda file: file.name):
         sql = file.read_text("utf-8")
         yield f"report {file.name.removesuffix('.sql')}", sql, _values(re.findall(r"\{(\w+):([^{}]+)\}", sql))
+    for rule in read_rules():
+        yield f"rule {rule.uid}", expand_rule(rule.sql, _RULES_RANGE), {}
 
 
 def _values(parameters: Sequence[tuple[str, str]]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pytest
 
 from otel_usage.reports import REPORTS
 from otel_usage.schema import load_migrations
+from tests.grafana.rules import read_rules
 from tests.schema.cluster_engine import ONE_SHARD
 from tests.schema.cluster_run import REQUESTS_OF_STATE, RETENTION_DAYS
 
@@ -32,12 +33,15 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return dict(json.loads(finished.stdout))
 
 
-def test_every_view_and_report_answers_over_two_shards_as_on_one_server(found: dict[str, Any]) -> None:
+def test_every_view_report_and_alert_rule_answers_over_two_shards_as_on_one_server(
+    found: dict[str, Any],
+) -> None:
     compared = dict(found["compared"])
 
     assert found["different"] == []
     assert min(found["rows"]) > 1000
     assert {f"report {name}" for name in REPORTS} <= compared.keys()
+    assert {f"rule {rule.uid}" for rule in read_rules()} <= compared.keys()
     # Those that ask for what this traffic has not, or for one name where none is given.
     assert {name for name, rows in compared.items() if not rows} <= {
         "report changes",
@@ -45,6 +49,8 @@ def test_every_view_and_report_answers_over_two_shards_as_on_one_server(found: d
         "report object_counters",
         "report objects_viewed",
         "report rejected",
+        "rule otel-usage-conversion-drop",
+        "rule otel-usage-rejected",
         "table rejected_events",
     }
 
