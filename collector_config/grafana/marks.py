@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders.dashboard import AnnotationQuery
 
 from collector_config.grafana.datasource import annotation
-from collector_config.grafana.queries import report_sql
+from collector_config.grafana.queries import ALL_ROWS, report_sql
 
 _MINUTE = 60
 _BURST = 100
@@ -33,6 +33,6 @@ def rejected_bursts() -> AnnotationQuery:
             f"time, {text} AS text, 'rejected' AS tags",
             where=f"events >= {_BURST}",
             bucket_seconds=_MINUTE,
-            limit=100_000,
+            limit=ALL_ROWS,
         ),
     )

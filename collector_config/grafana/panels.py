@@ -58,6 +58,19 @@ class Column:
     """From where on a cell is amber, and from where on red."""
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A column of numbers in a panel over time that several columns share."""
+
+    name: str
+    title: str
+    color: str
+
+
+CLIENT_ERRORS = Line("client_errors", "Client errors", "orange")
+SERVER_ERRORS = Line("server_errors", "Server errors", "red")
+
+
 def over_time(
     title: str,
     description: str,
@@ -68,6 +81,7 @@ def over_time(
     height: int = 8,
     stacked: bool = False,
     by_label: str = "",
+    lines: Sequence[Line] = (),
     every: str = "1m",
 ) -> PanelBuilder:
     """Return lines, or bars on top of each other.
@@ -81,6 +95,7 @@ def over_time(
         height: in rows of the grid.
         stacked: bars on top of each other; for numbers that may be added up.
         by_label: the column that names the lines; empty: the numbers name them.
+        lines: how they look where the numbers name them.
         every: the shortest bucket of time.
     """
     panel = (
@@ -92,6 +107,8 @@ def over_time(
         .unit(unit)
         .min(0)
         .no_value(NOTHING)
+        # A service has one color, whichever others are there.
+        .color_scheme(FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
         .span(width)
         .height(height)
         .interval(every)
@@ -109,6 +126,10 @@ def over_time(
     )
     if by_label:
         panel.display_name(f"${{__field.labels.{by_label}}}")
+    for line in lines:
+        color = {"mode": FieldColorModeId.FIXED.value, "fixedColor": line.color}
+        properties = [DynamicConfigValue("displayName", line.title), DynamicConfigValue("color", color)]
+        panel.override_by_name(line.name, properties)
     if stacked:
         panel.stacking(StackingConfig().mode(common.StackingMode.NORMAL).group("A"))
     return panel

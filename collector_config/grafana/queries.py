@@ -12,11 +12,24 @@ import re
 from collections.abc import Collection
 
 from otel_usage.reports import REPORTS, load_sql
+from otel_usage.settings import Settings
+
+ALL_ROWS = 1_000_000
+"""Limit of a report whose rows are summed or put into another order, so that none is missing."""
+HOUR = 3600
+"""Bucket of a report over time whose buckets are summed, in seconds."""
+VISIT_TIMEOUT_SECONDS = f"{Settings.load({}).visit_timeout_seconds:.0f}"
+"""The one of an app that sets none."""
 
 _PARAMETER = re.compile(r"\{(\w+):[^{}]+\}", re.ASCII)
 
 _FIRST_DAY = "toDate($__fromTime_ms, 'UTC')"
 _END_DAY = "(toDate($__toTime_ms - toIntervalMillisecond(1), 'UTC') + 1)"
+_LONGEST_TIMEOUT_SECONDS = 365 * 86_400
+_WHOLE_DAYS = {
+    "since": f"toDateTime64({_FIRST_DAY}, 9, 'UTC')",
+    "until": f"toDateTime64({_END_DAY}, 9, 'UTC')",
+}
 _TEXTS = ("service", "funnel", "stage", "object_type", "trace_id")
 
 
@@ -36,6 +49,7 @@ def report_sql(
     bucket_seconds: int | None = None,
     limit: int = 1000,
     most: int | None = None,
+    whole_days: bool = False,
 ) -> str:
     """Return the SQL that asks a report in the dashboard's range of time.
 
@@ -49,12 +63,13 @@ def report_sql(
         bucket_seconds: how long a bucket of time is; None: as long as the panel is wide.
         limit: most rows of the report.
         most: most rows of the answer, where that is cut otherwise than the report.
+        whole_days: the range takes its whole first and last day, also where the report takes times.
 
     Raises:
         KeyError: there is no such report, or it has a parameter that dashboards do not know.
     """
     sql = _without_comments(load_sql(REPORTS[report].name))
-    values = _values(variables, bucket_seconds, limit)
+    values = {**_values(variables, bucket_seconds, limit), **(_WHOLE_DAYS if whole_days else {})}
     bound = _PARAMETER.sub(lambda found: values[found[1]], sql)
     parts = [f"/* otel_usage report {report} */", f"SELECT {columns}", "FROM", "(", bound, ")"]
     if where:
@@ -74,6 +89,7 @@ def _values(variables: Collection[str], bucket_seconds: int | None, limit: int) 
     return {
         **values,
         "bots": bots,
+        "open_since": f"(now64(9, 'UTC') - toIntervalSecond({_visit_timeout(variables)}))",
         "since": "toDateTime64($__fromTime_ms, 9, 'UTC')",
         "until": "toDateTime64($__toTime_ms, 9, 'UTC')",
         "first_day": _FIRST_DAY,
@@ -84,6 +100,12 @@ def _values(variables: Collection[str], bucket_seconds: int | None, limit: int) 
         "bucket_seconds": "$__interval_s" if bucket_seconds is None else str(bucket_seconds),
         "limit": str(limit),
     }
+
+
+def _visit_timeout(variables: Collection[str]) -> str:
+    chosen = text_of("visit_timeout") if "visit_timeout" in variables else "''"
+    seconds = f"toUInt32OrDefault({chosen}, toUInt32({VISIT_TIMEOUT_SECONDS}))"
+    return f"least({seconds}, {_LONGEST_TIMEOUT_SECONDS})"
 
 
 def _without_comments(sql: str) -> str:

@@ -1,4 +1,4 @@
-"""The variables at the top of the dashboards: service, robots or not, funnel and trace."""
+"""The variables at the top of the dashboards: service, robots or not, funnel, stage, time-out of visits and trace."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from grafana_foundation_sdk.builders.dashboard import CustomVariable, QueryVaria
 from grafana_foundation_sdk.models.dashboard import VariableOption, VariableRefresh
 
 from collector_config.grafana.datasource import PLUGIN_VERSION, SOURCE
-from collector_config.grafana.queries import report_sql
+from collector_config.grafana.queries import VISIT_TIMEOUT_SECONDS, report_sql
 
 _SERVICES = """SELECT value, text
 FROM
@@ -69,6 +69,19 @@ def stage() -> QueryVariable:
         _query("stage", "Lost after", sql)
         .description("The stage that lost visits reached last; for the list of lost visits.")
         .current(VariableOption(selected=True, text="Any", value=""))
+    )
+
+
+def visit_timeout() -> TextBoxVariable:
+    """Return the field for the time after which a visit is over."""
+    return (
+        TextBoxVariable("visit_timeout")
+        .label("Visits end after")
+        .description(
+            "OTEL_USAGE_VISIT_TIMEOUT_SECONDS of the app, in whole seconds: a visit seen since may still go on."
+        )
+        .default_value(VISIT_TIMEOUT_SECONDS)
+        .current(VariableOption(selected=True, text=VISIT_TIMEOUT_SECONDS, value=VISIT_TIMEOUT_SECONDS))
     )
 
 

@@ -29,7 +29,7 @@ REPORTS = {
         ),
         Report(
             "dropped",
-            "Visits that were lost after a stage: where they went, and the trace of their last request",
+            "Visits that were lost after a stage, or may still go on: where they went, and the trace of their last request",
         ),
         Report("traffic", "Requests, visits, errors, durations and bytes over time"),
         Report("acquisition", "Visits by referrer, campaign, country, device and more"),
@@ -78,6 +78,7 @@ def run_report(
             "end_day": parameters.end_day.isoformat(),
             "first_day_read": parameters.first_day_read.isoformat(),
             "end_day_read": parameters.end_day_read.isoformat(),
+            "open_since": _utc_text(parameters.open_since),
             "service": parameters.service,
             "funnel": parameters.funnel,
             "object_type": parameters.object_type,

@@ -20,6 +20,8 @@ DEFAULT_BUCKET = "hour"
 _FIRST_DAY, _LAST_DAY = date(1970, 1, 1), date(2149, 6, 6)
 """What ClickHouse's Date can hold."""
 _LONGEST_VISIT = timedelta(days=31)
+_NEVER = datetime(2262, 1, 1, tzinfo=timezone.utc)
+"""Later than any event: what ClickHouse's DateTime64(9) can hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class ReportParameters:
     """Whether robots count; `funnel`, `conversions` and `dropped` leave them out in any case."""
     bucket_seconds: int = BUCKETS[DEFAULT_BUCKET]
     """How long a bucket of a report over time is, at least 1."""
+    open_since: datetime = _NEVER
+    """The visit time-out before the present: a visit seen since then may still go on. By default all are over."""
 
     @property
     def first_day(self) -> date:

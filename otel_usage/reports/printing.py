@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
 from typing import TextIO
 
 from otel_usage.clickhouse import ClickHouse
@@ -12,6 +13,7 @@ from otel_usage.reports import REPORTS, run_report
 from otel_usage.reports.access_log import REPORT as ACCESS_LOG
 from otel_usage.reports.access_log import write_log
 from otel_usage.reports.asking import notes, takes
+from otel_usage.reports.connection import settings_in_force
 from otel_usage.reports.model import (
     BUCKETS,
     DEFAULT_BUCKET,
@@ -68,7 +70,7 @@ class ReportRequest:
                 f"--trace is {self.trace[:100]!a}, expected 32 hex digits; in a traceparent they are the second part"
             )
         start, end = parse_period(self.since, self.until)
-        return ReportParameters(
+        parameters = ReportParameters(
             start,
             end,
             service=self.service,
@@ -80,6 +82,7 @@ class ReportRequest:
             bots=self.bots,
             bucket_seconds=BUCKETS[self.bucket],
         )
+        return replace(parameters, open_since=_open_since()) if takes(self.name, "open_since") else parameters
 
     def _check_options(self) -> None:
         for option, parameter, is_given in (
@@ -111,6 +114,11 @@ class ReportRequest:
         is_part = is_part_of_day(self.since, parameters.since) or is_part_of_day(self.until, parameters.until)
         for note in notes(client, self.name, parameters, result, is_part_of_day=is_part):
             yield printable(note)
+
+
+def _open_since() -> datetime:
+    """Return since when a visit must have been seen to go on still, by the time-out in force where this runs."""
+    return datetime.now(timezone.utc) - timedelta(seconds=settings_in_force().visit_timeout_seconds)
 
 
 def list_reports() -> Iterator[str]:

@@ -63,6 +63,18 @@ def _time_faults(result: QueryResult) -> Iterator[str]:
         yield "a time series must be in the order of time"
 
 
+def unnamed(panel: Panel, form: int, result: QueryResult) -> list[str]:
+    """Return the columns that a table, or a panel of lines without labels, would show by their names in SQL."""
+    if panel.type == "table":
+        shown = list(result.columns)
+    elif form == TIME_SERIES and not _labels(result):
+        shown = [name for name, of in zip(result.columns, result.types, strict=True) if is_number(of)]
+    else:
+        return []
+    named = _names_of_overrides(panel)
+    return [f"the column {name!r} has no name for people" for name in shown if name not in named]
+
+
 def annotation_faults(result: QueryResult) -> list[str]:
     """Return what Grafana would miss to draw annotations from an answer."""
     types = dict(zip(result.columns, result.types, strict=True))

@@ -18,6 +18,7 @@ each_dashboard = pytest.mark.parametrize("dashboard", ALL, ids=lambda dashboard:
 PARAMETER = re.compile(r"(?<!\$)\{\w+:[^{}]*\}")
 REPORT = re.compile(r"^/\* otel_usage report (\w+) \*/\nSELECT ", re.MULTILINE)
 VARIABLE = re.compile(r"\$\{?(?!__)(\w+)[^}]*\}?")
+SUMMED = re.compile(r"\b(?:sum|max|argMax)\(")
 ENCODED = re.compile(r"decodeURLComponent\('\$\{(\w+):percentencode\}'\)")
 
 
@@ -73,6 +74,23 @@ def test_every_column_of_a_table_has_a_name_for_people_and_a_unit(dashboard: Das
         for override in panel.content["fieldConfig"]["overrides"]:
             names = {part["id"] for part in override["properties"]}
             assert {"displayName", "unit"} <= names, f"{panel.title}: {override['matcher']['options']}"
+
+
+@each_dashboard
+def test_a_panel_of_whole_days_says_so_and_no_other_does(dashboard: Dashboard) -> None:
+    for panel in shown(dashboard):
+        takes_days = any("toDate($__fromTime_ms, 'UTC')" in query.sql for query in panel.queries)
+        assert takes_days == ("hole days in UTC" in panel.content["description"]), panel.title
+
+
+@each_dashboard
+def test_what_is_summed_or_put_into_another_order_misses_no_row_of_its_report(dashboard: Dashboard) -> None:
+    for panel in shown(dashboard):
+        for query in panel.queries:
+            head, tail = query.sql.split("\n(", 1)[0], query.sql.rsplit("\n)", 1)[1]
+            if SUMMED.search(head) or "ORDER BY" in tail and "LIMIT" in tail:
+                limits = re.findall(r"^LIMIT (\d+)$", query.sql.rsplit("\n)", 1)[0], re.MULTILINE)
+                assert limits[-1] == "1000000", panel.title
 
 
 @each_dashboard

@@ -8,7 +8,7 @@ import pytest
 
 from otel_usage.clickhouse import QueryResult
 from tests.grafana.dashboards import TABLE, TIME_SERIES, TRACES, Panel, linked_dashboards
-from tests.grafana.panel_answers import annotation_faults, faults
+from tests.grafana.panel_answers import annotation_faults, faults, unnamed
 
 COLUMNS = ("time", "requests")
 TYPES = ("DateTime64(3, 'UTC')", "UInt64")
@@ -118,6 +118,16 @@ def test_a_trace_without_its_columns_is_a_fault() -> None:
     (fault,) = faults(panel(), TRACES, answer(("traceID", "spanID"), ("String", "String")))
 
     assert "a trace needs ['duration', 'operationName'" in fault
+
+
+def test_a_column_that_nobody_named_is_found_in_a_table_and_under_lines() -> None:
+    named = {"fieldConfig": override("requests")}
+
+    assert unnamed(panel(**named), TABLE, answer()) == ["the column 'time' has no name for people"]
+    assert unnamed(panel(**named, type="timeseries"), TIME_SERIES, answer()) == []
+    assert unnamed(panel(type="timeseries"), TIME_SERIES, answer()) == [
+        "the column 'requests' has no name for people"
+    ]
 
 
 def test_an_annotation_needs_a_time_and_a_text() -> None:

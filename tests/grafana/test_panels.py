@@ -20,7 +20,7 @@ from tests.grafana.dashboards import (
     read_dashboards,
 )
 from tests.grafana.macros import TimeRange, expand
-from tests.grafana.panel_answers import annotation_faults, faults
+from tests.grafana.panel_answers import annotation_faults, faults, unnamed
 from tests.grafana.traffic import FIRST_DAY, FUNNEL, HOSTILE_SERVICE, TODAY
 from tests.grafana.variables import Choice, glob, interpolate
 from tests.serving import ServeProcess
@@ -56,7 +56,8 @@ def ask_all(dashboard: Dashboard, client: ClickHouse, choices: dict[str, Choice]
     for panel in dashboard.panels:
         for query in panel.queries:
             result = client.query(expand(query.sql, choices, of), settings=READ_ONLY)
-            found += [f"{query.place}: {fault}" for fault in faults(panel, query.format, result)]
+            wrong = faults(panel, query.format, result) + unnamed(panel, query.format, result)
+            found += [f"{query.place}: {fault}" for fault in wrong]
     for query in dashboard.queries:
         if query.place.startswith("annotation "):
             result = client.query(expand(query.sql, choices, of), settings=READ_ONLY)

@@ -7,9 +7,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from collector_config.grafana import marks, variables
 from collector_config.grafana.board import Section, board
 from collector_config.grafana.panels import TEXT, Column, PanelBuilder, bars, names, over_time, rows
-from collector_config.grafana.queries import report_sql
-
-_MOST_ROWS = 10_000
+from collector_config.grafana.queries import ALL_ROWS, report_sql
 
 _BROWSERS = (
     Column("browser", "Browser", TEXT),
@@ -49,13 +47,13 @@ def acquisition() -> Dashboard:
                     _by("entry_page", "Entry pages", "by the path of the first request", "unknown", width=12),
                     over_time(
                         "Visits begun by day",
-                        "Visits by the day in UTC on which they began, exact.",
+                        "Visits by the day on which they began, exact. Whole days in UTC.",
                         report_sql(
                             "visits",
                             "toDateTime(day, 'UTC') AS time, service_name, sum(visits) AS visits_begun",
                             group_by="day, service_name",
                             order_by="day, service_name",
-                            limit=_MOST_ROWS,
+                            limit=ALL_ROWS,
                         ),
                         height=10,
                         stacked=True,
@@ -88,7 +86,7 @@ def _by(kind: str, title: str, by: str, unsaid: str, *, width: int = 8) -> Panel
             f"if(key = '', '{unsaid}', key) AS name, visits",
             where=f"kind = '{kind}'",
             order_by="visits DESC, name",
-            limit=_MOST_ROWS,
+            limit=ALL_ROWS,
         ),
         width=width,
     )

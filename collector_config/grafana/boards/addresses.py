@@ -6,8 +6,17 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from collector_config.grafana import marks, variables
 from collector_config.grafana.board import Section, board
-from collector_config.grafana.panels import TEXT, Column, bars, names, over_time, rows
-from collector_config.grafana.queries import report_sql
+from collector_config.grafana.panels import (
+    CLIENT_ERRORS,
+    SERVER_ERRORS,
+    TEXT,
+    Column,
+    bars,
+    names,
+    over_time,
+    rows,
+)
+from collector_config.grafana.queries import ALL_ROWS, report_sql
 
 _ABUSE = (
     Column("client_address", "Address", TEXT),
@@ -60,9 +69,10 @@ def addresses() -> Dashboard:
                             "time, sum(client_errors) AS client_errors, sum(errors) AS server_errors",
                             group_by="time",
                             order_by="time",
-                            limit=100_000,
+                            limit=ALL_ROWS,
                         ),
                         stacked=True,
+                        lines=(CLIENT_ERRORS, SERVER_ERRORS),
                         height=10,
                     ),
                     bars(
@@ -73,7 +83,7 @@ def addresses() -> Dashboard:
                             "if(client_address = '', 'unknown', client_address) AS address, busiest_minute",
                             order_by="busiest_minute DESC, address",
                             most=20,
-                            limit=10_000,
+                            limit=ALL_ROWS,
                         ),
                         width=12,
                     ),

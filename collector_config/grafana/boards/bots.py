@@ -6,11 +6,20 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from collector_config.grafana import marks, variables
 from collector_config.grafana.board import Section, board
-from collector_config.grafana.panels import BYTES, SHARE, TEXT, Column, bars, names, number, over_time, rows
-from collector_config.grafana.queries import report_sql
+from collector_config.grafana.panels import (
+    BYTES,
+    SHARE,
+    TEXT,
+    Column,
+    Line,
+    bars,
+    names,
+    number,
+    over_time,
+    rows,
+)
+from collector_config.grafana.queries import ALL_ROWS, HOUR, report_sql
 
-_ALL_BUCKETS = 100_000
-_HOUR = 3600
 _BOTH = ("service",)
 
 _ROBOTS = (
@@ -42,8 +51,8 @@ def bots() -> Dashboard:
                             "traffic",
                             "sum(bot_requests) AS of_robots",
                             variables=_BOTH,
-                            bucket_seconds=_HOUR,
-                            limit=_ALL_BUCKETS,
+                            bucket_seconds=HOUR,
+                            limit=ALL_ROWS,
                         ),
                         height=8,
                     ),
@@ -54,8 +63,8 @@ def bots() -> Dashboard:
                             "traffic",
                             "if(sum(requests) = 0, 0, sum(bot_requests) / sum(requests)) AS share",
                             variables=_BOTH,
-                            bucket_seconds=_HOUR,
-                            limit=_ALL_BUCKETS,
+                            bucket_seconds=HOUR,
+                            limit=ALL_ROWS,
                         ),
                         SHARE,
                         height=8,
@@ -70,10 +79,11 @@ def bots() -> Dashboard:
                             variables=_BOTH,
                             group_by="time",
                             order_by="time",
-                            limit=_ALL_BUCKETS,
+                            limit=ALL_ROWS,
                         ),
                         width=16,
                         stacked=True,
+                        lines=(Line("robots", "Robots", "purple"), Line("people", "People", "blue")),
                     ),
                 ],
             ),

@@ -49,7 +49,7 @@ def content() -> Dashboard:
     return board(
         "otel-usage-content",
         "content",
-        "Pages, objects and counters, of the whole days in UTC that the range touches.",
+        "Pages, objects and counters.",
         [
             Section(
                 "Pages",
@@ -82,7 +82,8 @@ def content() -> Dashboard:
                     ),
                     rows(
                         "Counters",
-                        "Sums of the app's own counters, exact, and their average over the days on which they were counted.",
+                        "Sums of the app's own counters, exact, and their average over the days on which they were counted. Whole "
+                        "days in UTC.",
                         report_sql("counters", names(_COUNTERS), limit=_MOST_ROWS),
                         _COUNTERS,
                         width=12,

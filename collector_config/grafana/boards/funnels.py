@@ -19,9 +19,8 @@ from collector_config.grafana.panels import (
     over_time,
     rows,
 )
-from collector_config.grafana.queries import report_sql, text_of
+from collector_config.grafana.queries import ALL_ROWS, report_sql, text_of
 
-_MOST_ROWS = 10_000
 _CHOICE = ("service", "funnel")
 _DEFINITION = (
     "A visit counts for a stage when it first reached all stages up to it in their order. Exact. Visits of robots are "
@@ -29,7 +28,13 @@ _DEFINITION = (
 )
 
 _LOST_AT = board_url(
-    FUNNELS_BOARD, {"service": kept("service"), "funnel": field("funnel"), "stage": field("stage")}
+    FUNNELS_BOARD,
+    {
+        "service": kept("service"),
+        "funnel": field("funnel"),
+        "stage": field("stage"),
+        "visit_timeout": kept("visit_timeout"),
+    },
 )
 _STAGES = (
     Column("funnel", "Funnel", TEXT),
@@ -43,6 +48,7 @@ _STAGES = (
 _LOST = (
     Column("stage", "Lost after", TEXT),
     Column("reached_at", "Reached", TEXT),
+    Column("is_open", "May go on", "bool_yes_no", width=100),
     Column("last_seen", "Last request", TEXT),
     Column("last_path", "Went to", TEXT),
     Column("last_status_code", "Status", "none", width=80, thresholds=(400, 500)),
@@ -61,7 +67,12 @@ def funnels() -> Dashboard:
         "How many visits come how far. A click on a stage lists the visits that were lost there; a click on a trace shows "
         "the spans of their last request.",
         [_summary(), _by_day(), _lost()],
-        variables=[variables.service(), variables.funnel(), variables.stage()],
+        variables=[
+            variables.service(),
+            variables.funnel(),
+            variables.stage(),
+            variables.visit_timeout(),
+        ],
         annotations=[marks.changes()],
         since="now-30d",
         refresh="15m",
@@ -70,7 +81,7 @@ def funnels() -> Dashboard:
 
 def _summary() -> Section:
     def whole(columns: str) -> str:
-        return report_sql("funnel", columns, variables=_CHOICE)
+        return report_sql("funnel", columns, variables=_CHOICE, limit=ALL_ROWS)
 
     share = "if(sumIf(visits, stage_index = 1) = 0, 0, argMax(visits, stage_index) / sumIf(visits, stage_index = 1))"
     return Section(
@@ -112,7 +123,7 @@ def _by_day() -> Section:
             variables=("service",),
             where=f"funnel = {text_of('funnel')}",
             order_by="day, stage_index",
-            limit=_MOST_ROWS,
+            limit=ALL_ROWS,
         )
 
     return Section(
@@ -147,11 +158,13 @@ def _lost() -> Section:
         [
             rows(
                 "Visits that were lost after a stage",
-                "The latest 200 visits that came to a stage, in order, and not to the next one, with their last request; those "
-                "that came a moment ago may still go on. The "
-                "trace leads to its spans, where otel_traces keeps them, and to its events. Where the request is no longer "
-                "kept there is no trace. Visits of robots are left out.",
-                report_sql("dropped", names(_LOST), variables=(*_CHOICE, "stage"), limit=200),
+                "The latest 200 visits that came to a stage, in order, and not to the next one, with their last request. Those "
+                "seen within the time-out at the top may go on: they come last. The trace leads to its spans, where otel_traces "
+                "keeps them, and to its events. Where the request is no longer kept there is no trace. Visits of robots are "
+                "left out. Whole days in UTC.",
+                report_sql(
+                    "dropped", names(_LOST), variables=(*_CHOICE, "stage", "visit_timeout"), limit=200
+                ),
                 _LOST,
                 height=14,
             )

@@ -8,8 +8,10 @@ from collector_config.grafana import variables
 from collector_config.grafana.board import Section, board
 from collector_config.grafana.links import trace_url
 from collector_config.grafana.panels import (
+    CLIENT_ERRORS,
     COUNT,
     MILLISECONDS,
+    SERVER_ERRORS,
     SHARE,
     TEXT,
     Column,
@@ -18,10 +20,7 @@ from collector_config.grafana.panels import (
     over_time,
     rows,
 )
-from collector_config.grafana.queries import report_sql
-
-_ALL_BUCKETS = 100_000
-_HOUR = 3600
+from collector_config.grafana.queries import ALL_ROWS, HOUR, report_sql
 
 _EVENTS = (
     Column("time", "Time", "dateTimeAsIso", width=190),
@@ -38,7 +37,7 @@ _EVENTS = (
 
 
 def _total(expression: str) -> str:
-    return report_sql("traffic", expression, bucket_seconds=_HOUR, limit=_ALL_BUCKETS)
+    return report_sql("traffic", expression, bucket_seconds=HOUR, limit=ALL_ROWS)
 
 
 def live() -> Dashboard:
@@ -115,7 +114,7 @@ def _over_time() -> list[PanelBuilder]:
         over_time(
             "Requests",
             "Requests per bucket of time, exact, by service.",
-            report_sql("traffic", "time, service_name, requests", limit=_ALL_BUCKETS),
+            report_sql("traffic", "time, service_name, requests", limit=ALL_ROWS),
             COUNT,
             stacked=True,
             by_label="service_name",
@@ -123,7 +122,7 @@ def _over_time() -> list[PanelBuilder]:
         over_time(
             "Visits begun",
             "Visits that began in the bucket, exact, by service.",
-            report_sql("traffic", "time, service_name, visits", limit=_ALL_BUCKETS),
+            report_sql("traffic", "time, service_name, visits", limit=ALL_ROWS),
             COUNT,
             stacked=True,
             by_label="service_name",
@@ -136,15 +135,16 @@ def _over_time() -> list[PanelBuilder]:
                 "time, sum(client_errors) AS client_errors, sum(errors) AS server_errors",
                 group_by="time",
                 order_by="time",
-                limit=_ALL_BUCKETS,
+                limit=ALL_ROWS,
             ),
             COUNT,
             stacked=True,
+            lines=(CLIENT_ERRORS, SERVER_ERRORS),
         ),
         over_time(
             "Duration, 95 of 100 requests",
             "The time within which 95 of 100 requests of the bucket had their response ready, by service; about 1 % off.",
-            report_sql("traffic", "time, service_name, duration_p95_ms", limit=_ALL_BUCKETS),
+            report_sql("traffic", "time, service_name, duration_p95_ms", limit=ALL_ROWS),
             MILLISECONDS,
             by_label="service_name",
         ),

@@ -10,15 +10,14 @@ from collector_config.grafana.panels import (
     AGO,
     TEXT,
     Column,
+    Line,
     PanelBuilder,
     number,
     over_time,
     rows,
 )
-from collector_config.grafana.queries import report_sql
+from collector_config.grafana.queries import ALL_ROWS, HOUR, report_sql
 
-_ALL_BUCKETS = 100_000
-_HOUR = 3600
 _CHOICE = ("service",)
 
 _SERVICES = (
@@ -43,8 +42,8 @@ def _whole(columns: str, *, group_by: str = "", order_by: str = "") -> str:
         variables=_CHOICE,
         group_by=group_by,
         order_by=order_by,
-        bucket_seconds=_HOUR,
-        limit=_ALL_BUCKETS,
+        bucket_seconds=HOUR,
+        limit=ALL_ROWS,
     )
 
 
@@ -93,8 +92,8 @@ def _numbers() -> list[PanelBuilder]:
             report_sql(
                 "rejected",
                 "sum(events) AS set_aside",
-                bucket_seconds=_HOUR,
-                limit=_ALL_BUCKETS,
+                bucket_seconds=HOUR,
+                limit=ALL_ROWS,
             ),
             width=6,
             thresholds=(1, 100),
@@ -107,14 +106,14 @@ def _over_time() -> list[PanelBuilder]:
         over_time(
             "Events by service",
             "Rows of events per bucket of time, of all names, exact.",
-            report_sql("accounting", "time, service_name, events", variables=_CHOICE, limit=_ALL_BUCKETS),
+            report_sql("accounting", "time, service_name, events", variables=_CHOICE, limit=ALL_ROWS),
             stacked=True,
             by_label="service_name",
         ),
         over_time(
             "Set aside by reason",
             "Events that were set aside per bucket of time, exact, of all services.",
-            report_sql("rejected", "time, reason, events", limit=_ALL_BUCKETS),
+            report_sql("rejected", "time, reason, events", limit=ALL_ROWS),
             stacked=True,
             by_label="reason",
         ),
@@ -128,13 +127,17 @@ def _over_time() -> list[PanelBuilder]:
                 variables=_CHOICE,
                 group_by="time",
                 order_by="time",
-                limit=_ALL_BUCKETS,
+                limit=ALL_ROWS,
+            ),
+            lines=(
+                Line("usage_spans", "Usage spans in otel_traces", "purple"),
+                Line("all_events", "Events", "blue"),
             ),
         ),
         over_time(
             "Duplicates by service",
             "Rows beyond the first of the same event id per bucket of time, exact.",
-            report_sql("accounting", "time, service_name, duplicates", variables=_CHOICE, limit=_ALL_BUCKETS),
+            report_sql("accounting", "time, service_name, duplicates", variables=_CHOICE, limit=ALL_ROWS),
             stacked=True,
             by_label="service_name",
         ),
@@ -166,8 +169,8 @@ def _tables() -> list[PanelBuilder]:
                 "argMax(event_id, last_seen) AS latest_id",
                 group_by="reason",
                 order_by="set_aside DESC, reason",
-                bucket_seconds=_HOUR,
-                limit=_ALL_BUCKETS,
+                bucket_seconds=HOUR,
+                limit=ALL_ROWS,
             ),
             _REJECTED,
             width=10,

@@ -17,9 +17,7 @@ from collector_config.grafana.panels import (
     over_time,
     rows,
 )
-from collector_config.grafana.queries import report_sql
-
-_ALL_BUCKETS = 100_000
+from collector_config.grafana.queries import ALL_ROWS, report_sql
 
 _FAILURES = (
     Column("service_name", "Service", TEXT),
@@ -72,7 +70,7 @@ def reliability() -> Dashboard:
                             where="requests >= 10",
                             order_by="duration_p95_ms DESC, route, path",
                             most=50,
-                            limit=10_000,
+                            limit=ALL_ROWS,
                         ),
                         _SLOW,
                     ),
@@ -88,7 +86,7 @@ def reliability() -> Dashboard:
 
 def _over_time() -> list[PanelBuilder]:
     def of_each(value: str) -> str:
-        return report_sql("traffic", f"time, service_name, {value}", limit=_ALL_BUCKETS)
+        return report_sql("traffic", f"time, service_name, {value}", limit=ALL_ROWS)
 
     return [
         over_time(

@@ -55,7 +55,8 @@ def trace() -> Dashboard:
     return board(
         TRACE_BOARD,
         "one trace",
-        "The spans and the usage events of one trace. The other dashboards lead here.",
+        "The spans and the usage events of one trace, of the whole days in UTC that the range touches: the dashboards "
+        "that lead here show whole days, too.",
         [
             Section("Spans", [_waterfall(), _spans()]),
             Section("Usage events", [_events()]),
@@ -72,7 +73,8 @@ def _waterfall() -> PanelBuilder:
         .type("traces")
         .title("Spans of the trace")
         .description(
-            "The spans that a Collector stored in otel_traces. None where events are sent without a Collector."
+            "The spans that a Collector stored in otel_traces. None where events are sent without a Collector. Whole days in "
+            "UTC."
         )
         .datasource(SOURCE)
         .with_target(QueryBuilder(Query(_spans_sql(_SPANS), TRACES)))
@@ -86,7 +88,7 @@ def _waterfall() -> PanelBuilder:
 def _spans() -> PanelBuilder:
     return rows(
         "Slowest spans",
-        "The spans of the trace in otel_traces, the longest first. Durations are exact.",
+        "The spans of the trace in otel_traces, the longest first. Durations are exact. Whole days in UTC.",
         _spans_sql(names(_ALL_SPANS), order_by="duration_ms DESC, timestamp"),
         _ALL_SPANS,
         height=8,
@@ -96,13 +98,20 @@ def _spans() -> PanelBuilder:
 def _events() -> PanelBuilder:
     return rows(
         "Usage events of the trace",
-        "The rows of events with this trace id, in the order of time: the request and what happened in it.",
+        "The rows of events with this trace id, in the order of time: the request and what happened in it. Whole days in UTC.",
         report_sql(
-            "events", names(_EVENTS), variables=_CHOICE, where=_IS_CHOSEN, order_by="timestamp, event_id"
+            "events",
+            names(_EVENTS),
+            variables=_CHOICE,
+            where=_IS_CHOSEN,
+            order_by="timestamp, event_id",
+            whole_days=True,
         ),
         _EVENTS,
     )
 
 
 def _spans_sql(columns: str, order_by: str = "") -> str:
-    return report_sql("spans", columns, variables=_CHOICE, where=_IS_CHOSEN, order_by=order_by, limit=5000)
+    return report_sql(
+        "spans", columns, variables=_CHOICE, where=_IS_CHOSEN, order_by=order_by, limit=5000, whole_days=True
+    )

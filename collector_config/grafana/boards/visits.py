@@ -6,10 +6,9 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from collector_config.grafana import marks, variables
 from collector_config.grafana.board import Section, board
-from collector_config.grafana.panels import SECONDS, SHARE, TEXT, Column, names, number, over_time, rows
-from collector_config.grafana.queries import report_sql
+from collector_config.grafana.panels import SECONDS, SHARE, TEXT, Column, Line, names, number, over_time, rows
+from collector_config.grafana.queries import ALL_ROWS, report_sql
 
-_MOST_ROWS = 10_000
 _DAYS = "Whole days in UTC, by the day on which a visit began. Exact."
 
 _BY_DAY = (
@@ -33,7 +32,7 @@ _USERS = (
 
 
 def _whole(columns: str) -> str:
-    return report_sql("visits", columns, limit=_MOST_ROWS)
+    return report_sql("visits", columns, limit=ALL_ROWS)
 
 
 def visits() -> Dashboard:
@@ -75,16 +74,20 @@ def visits() -> Dashboard:
                             "sum(visits) - sum(confirmed) AS other_visits",
                             group_by="day",
                             order_by="day",
-                            limit=_MOST_ROWS,
+                            limit=ALL_ROWS,
                         ),
                         stacked=True,
+                        lines=(
+                            Line("confirmed_visits", "Confirmed", "blue"),
+                            Line("other_visits", "Not confirmed", "light-blue"),
+                        ),
                         every="1d",
                     ),
                     over_time(
                         "Visitors over time",
                         "Visitors with requests or activities in the bucket of time, by service: distinct, about 0.9 % off, not "
                         "to be added up.",
-                        report_sql("traffic", "time, service_name, visitors", limit=100_000),
+                        report_sql("traffic", "time, service_name, visitors", limit=ALL_ROWS),
                         by_label="service_name",
                         every="1h",
                     ),

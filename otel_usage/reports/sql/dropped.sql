@@ -2,14 +2,17 @@
 --
 -- What counts for a stage is said in the view funnel_visits, as for the report funnel. A visit that came to the last
 -- stage is no loss; the last stage is the last one that any visit of the service reached in the days that are read.
--- A visit that still goes on counts as lost for as long as it does. Visits of robots are left out.
+-- Visits of robots are left out. Those that are lost and those that may still go on are together what the report
+-- funnel has lost at the stage.
 --
 -- Parameters  first_day, end_day Date (UTC) of entry, half open; first_day_read, end_day_read Date, 31 days around
---             them; service, funnel, stage ('' for all); limit
--- Columns     stage: the one it came to last, in order; reached_at: when; last_seen, last_path, last_status_code,
---             last_duration_ms, trace_id: of the last request of the visit, '' and 0 where it is not kept; requests: of
---             the visit from the first day of the range on
--- Order       reached_at descending, then visit
+--             them; service, funnel, stage ('' for all); open_since DateTime64(9, 'UTC'): the visit time-out before the
+--             present; limit
+-- Columns     stage: the one it came to last, in order; reached_at: when; is_open: 1 when the visit had an event since
+--             open_since, other than the end of a response, so that it may still go on; last_seen, last_path,
+--             last_status_code, last_duration_ms, trace_id: of the last request of the visit, '' and 0 where it is not
+--             kept; requests: of the visit from the first day of the range on
+-- Order       is_open, so that the limit takes those that may go on first; then reached_at descending, then visit
 WITH
     stages_reached AS
     (
@@ -42,12 +45,19 @@ WITH
             AND ({funnel:String} = '' OR state.funnel = {funnel:String})
         GROUP BY service_name, funnel, visit_key_bytes
     ),
-    lost AS
+    left_behind AS
     (
         SELECT
             service_name,
             funnel,
             visit_key_bytes,
+            (service_name, visit_key_bytes) GLOBAL IN (
+                SELECT (events.service_name, events.visit_key_bytes)
+                FROM events
+                WHERE events.timestamp >= {open_since:DateTime64(9, 'UTC')}
+                    AND events.event_name != 'response_sent'
+                    AND ({service:String} = '' OR events.service_name = {service:String})
+            )                                             AS is_open,
             toUInt8(level)                                AS stage_index,
             stages[level].3                               AS stage,
             fromUnixTimestamp64Nano(stages[level].2, 'UTC') AS reached_at
@@ -56,7 +66,7 @@ WITH
             AND toDate(fromUnixTimestamp64Nano(stages[1].2, 'UTC')) >= {first_day:Date}
             AND toDate(fromUnixTimestamp64Nano(stages[1].2, 'UTC')) < {end_day:Date}
             AND ({stage:String} = '' OR stages[level].3 = {stage:String})
-        ORDER BY reached_at DESC, visit_key_bytes, service_name, funnel
+        ORDER BY is_open, reached_at DESC, visit_key_bytes, service_name, funnel
         LIMIT {limit:UInt32}
     ),
     last_requests AS
@@ -78,23 +88,24 @@ WITH
             AND events.timestamp < toDateTime64({end_day_read:Date}, 9, 'UTC')
             AND events.event_name = 'request'
             AND ({service:String} = '' OR events.service_name = {service:String})
-            AND events.visit_key_bytes GLOBAL IN (SELECT visit_key_bytes FROM lost)
+            AND events.visit_key_bytes GLOBAL IN (SELECT visit_key_bytes FROM left_behind)
         GROUP BY service_name, visit_key_bytes
     )
 SELECT
-    lost.funnel AS funnel,
-    lost.stage_index AS stage_index,
-    lost.stage AS stage,
-    lost.service_name AS service_name,
-    lower(hex(lost.visit_key_bytes)) AS visit_key,
-    concat(replaceOne(toString(lost.reached_at), ' ', 'T'), 'Z') AS reached_at,
+    left_behind.funnel AS funnel,
+    left_behind.stage_index AS stage_index,
+    left_behind.stage AS stage,
+    left_behind.service_name AS service_name,
+    lower(hex(left_behind.visit_key_bytes)) AS visit_key,
+    concat(replaceOne(toString(left_behind.reached_at), ' ', 'T'), 'Z') AS reached_at,
+    left_behind.is_open AS is_open,
     if(last_requests.requests = 0, '', concat(replaceOne(toString(last_requests.latest.1), ' ', 'T'), 'Z')) AS last_seen,
     last_requests.latest.4 AS last_path,
     last_requests.latest.5 AS last_status_code,
     round(last_requests.latest.6 / 1e6, 3) AS last_duration_ms,
     last_requests.requests AS requests,
     if(last_requests.requests = 0, '', lower(hex(last_requests.latest.2))) AS trace_id
-FROM lost
-LEFT JOIN last_requests ON last_requests.service_name = lost.service_name AND last_requests.visit_key_bytes = lost.visit_key_bytes
-ORDER BY lost.reached_at DESC, lost.visit_key_bytes, lost.service_name, lost.funnel
+FROM left_behind
+LEFT JOIN last_requests ON last_requests.service_name = left_behind.service_name AND last_requests.visit_key_bytes = left_behind.visit_key_bytes
+ORDER BY left_behind.is_open, left_behind.reached_at DESC, left_behind.visit_key_bytes, left_behind.service_name, left_behind.funnel
 LIMIT {limit:UInt32}
