@@ -89,10 +89,10 @@ def run(suite: Path, framework: str = "") -> Counts:
     """Run the suite, with tracking in the framework's requests when one is named; fail when a test does."""
     counts = suite / "counts.json"
     counts.write_text("{}")
-    plugin = ["-p", "tests.contrib_plugin"] if framework else []
+    plugins = ["-p", "tests.contrib_clock", *(["-p", "tests.contrib_plugin"] if framework else [])]
     clean = {name: text for name, text in os.environ.items() if not name.startswith(("OTEL_", "PYTEST_"))}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, *plugin, SUITE],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, *plugins, SUITE],
         cwd=suite,
         env={
             **clean,

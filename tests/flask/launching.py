@@ -54,6 +54,21 @@ class Launched:
         with ThreadPoolExecutor(SENDERS) as senders:
             return list(senders.map(one, range(count)))
 
+    def send_until_two_workers_answer(self, count: int) -> int:
+        """Send so many requests, and more while one worker answers all of them; return how many were sent.
+
+        The app's answer is its process: the first worker may be there long before the others are.
+        """
+        answers = self.send(count)
+
+        def have_two_answered() -> bool:
+            if len({pid for _, pid in answers}) < 2:
+                answers.extend(self.send(SENDERS))
+            return len({pid for _, pid in answers}) > 1
+
+        wait_for(have_two_answered, "an answer of a second worker")
+        return len(answers)
+
     def terminate(self) -> int:
         """Tell it to end, at once, and return its exit code."""
         self.process.send_signal(signal.SIGTERM)

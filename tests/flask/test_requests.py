@@ -443,7 +443,7 @@ def test_parallel_requests_keep_their_events_apart(tracking: Tracking, mode: Cal
     @app.get("/meet/<int:number>")
     def meet(number: int) -> str:
         otel_usage.object_viewed("person", number)
-        meeting.wait(10)
+        meeting.wait(60)
         return ""
 
     threads = [

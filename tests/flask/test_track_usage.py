@@ -16,6 +16,7 @@ from otel_usage import attributes as names
 from otel_usage import wiring
 from otel_usage.flask import FlaskUsageInstrumentor, TrackUsage, client_api, handover
 from otel_usage.flask.storages import ClickHouseStorage
+from otel_usage.log_throttle import LogThrottle
 from tests.flask.usage_shop import MODE, Data, build_shop, paths
 from tests.recording import RecordingExporter
 from tests.tracking import Tracking
@@ -393,6 +394,7 @@ def test_a_test_waits_once_for_a_server_that_is_not_there_and_says_so(
     tracking: Tracking, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(handover, "WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(handover, "_late_log", LogThrottle())
     is_over = threading.Event()
     tracking.exporter = RecordingExporter(lambda attempt: wait_for(is_over))
     tracking.start(flush_interval_seconds=60)

@@ -110,10 +110,12 @@ def test_the_cookie_of_a_response_has_the_name_that_the_setting_says(tracking: T
 def test_a_permanent_cookie_says_the_same_time_in_both_ways(tracking: Tracking) -> None:
     tracking.start(visitor_lifetime_days=0, cookie_permanent=True, visit_timeout_seconds=3000)
 
+    before = int(time.time())
     cookie = cookie_of(build_app().test_client().get("/"))
+    after = time.time()
 
     assert cookie["max-age"] == "3000"
-    assert abs(parsedate_to_datetime(cookie["expires"]).timestamp() - time.time() - 3000) <= 3
+    assert before <= parsedate_to_datetime(cookie["expires"]).timestamp() - 3000 <= after + 1
 
 
 @pytest.mark.parametrize(
@@ -469,14 +471,14 @@ def test_a_form_that_arrives_slowly_is_waited_for_as_the_view_would(tracking: Tr
     thread.start()
 
     try:
-        with socket.create_connection(("127.0.0.1", server.server_port), timeout=10) as client:
+        with socket.create_connection(("127.0.0.1", server.server_port), timeout=60) as client:
             client.sendall(head.encode())
             for byte in body:
                 client.sendall(bytes([byte]))
             answer = b"".join(iter(lambda: client.recv(65_536), b""))
     finally:
         server.shutdown()
-        thread.join(10)
+        thread.join(60)
         server.server_close()
 
     assert b"{'a': ['1']," in answer

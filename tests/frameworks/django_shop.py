@@ -115,7 +115,7 @@ def nested(request: HttpRequest) -> HttpResponse:
 
 def meet(request: HttpRequest, number: int) -> HttpResponse:
     otel_usage.object_viewed("person", number)
-    Meeting.of_threads.wait(10)
+    Meeting.of_threads.wait(60)
     return HttpResponse("met")
 
 

@@ -116,7 +116,7 @@ def theme() -> flask.Response:
 
 def meet(number: int) -> str:
     otel_usage.object_viewed("person", number)
-    Meeting.of_threads.wait(10)
+    Meeting.of_threads.wait(60)
     return "met"
 
 

@@ -18,7 +18,7 @@ class LoopMeeting:
         self._missing -= 1
         if self._missing == 0:
             self._all_are_here.set()
-        await asyncio.wait_for(self._all_are_here.wait(), 10)
+        await asyncio.wait_for(self._all_are_here.wait(), 60)
 
 
 class Meeting:

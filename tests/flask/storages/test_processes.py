@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.flask.storages.slow_app import REQUESTS
 
 ROOT = Path(__file__).parents[3]
-SECONDS = 60
+SECONDS = 120
 
 
 def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
