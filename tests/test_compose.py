@@ -320,7 +320,14 @@ def test_the_collector_gets_the_variables_that_its_file_reads(compose: dict[str,
     read = set(re.findall(r"\$\{env:([A-Z_]+)", (ROOT / source).read_text("utf-8")))
 
     assert collector["command"] == [f"--config={target}"]
-    assert read - {"CLICKHOUSE_DATABASE"} == set(collector["environment"])
+    assert read - {"CLICKHOUSE_DATABASE"} == set(collector["environment"]) - {"GOMEMLIMIT"}
+
+
+def test_the_collector_cleans_up_before_its_memory_is_full(compose: dict[str, Any]) -> None:
+    config = yaml.safe_load((ROOT / "collector_config" / "local.yaml").read_text("utf-8"))
+    limit = int(services(compose)["collector"]["environment"]["GOMEMLIMIT"].removesuffix("MiB"))
+
+    assert 0.7 < limit / config["processors"]["memory_limiter"]["limit_mib"] < 0.85
 
 
 def test_the_collector_checks_its_health_where_its_file_offers_it(compose: dict[str, Any]) -> None:
