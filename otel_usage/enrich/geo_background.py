@@ -142,16 +142,16 @@ class GeoBackground:
                     else:
                         self._waiting.pop(address, None)
                         self._remember(address, found)
+                    if not self._waiting:
+                        self._is_behind = False
                     self._change.notify_all()
 
     def _next(self) -> str | None:
         """Return the address that has waited longest; None when none came for a while, and the thread is to end."""
         with self._change:
-            if not self._waiting:
-                self._is_behind = False
-                if not self._change.wait_for(lambda: bool(self._waiting), _IDLE_SECONDS):
-                    self._thread = None
-                    return None
+            if not self._change.wait_for(lambda: bool(self._waiting), _IDLE_SECONDS):
+                self._thread = None
+                return None
             return next(iter(self._waiting))
 
     def _answer(self, address: str) -> Attributes | None:

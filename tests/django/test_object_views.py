@@ -141,7 +141,7 @@ def test_an_asynchronous_view_may_use_the_mixin(tracking: Tracking) -> None:
 
         with receiver(listen):
             response = await AsyncClient().get(f"/viewed/async/{product.pk}/")
-            await asyncio.wait_for(is_heard.wait(), 10)
+            await asyncio.wait_for(is_heard.wait(), 60)
         return response.content
 
     assert asyncio.run(visit()) == b"Lamp"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,30 @@ def test_nobody_waits_again_for_a_source_that_hangs_and_its_answers_serve_later_
     wait_for(lambda: background.find("192.0.2.99") == CH, "the last answer")
     background.look_ahead(["198.51.100.1"])
     assert background.find("198.51.100.1") == CH
+
+
+def test_who_asks_right_after_the_last_answer_waits_for_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, goes_on = Hanging(), threading.Event()
+    background = GeoBackground(source, wait_seconds=0.01)
+    background.look_ahead(["192.0.2.1"])
+    background._wait_seconds = LONG
+    take_next = background._next
+
+    def take_next_late() -> str | None:
+        goes_on.wait(LONG)
+        return take_next()
+
+    monkeypatch.setattr(background, "_next", take_next_late)
+    source.goes_on.set()
+    wait_for(lambda: background.find("192.0.2.1") == CH, "the first answer")
+
+    asking = threading.Thread(target=background.look_ahead, args=(["192.0.2.2"],))
+    asking.start()
+    asking.join(0.2)
+    assert asking.is_alive()
+    goes_on.set()
+    asking.join(LONG)
+    assert background.find("192.0.2.2") == CH
 
 
 def test_questions_that_wait_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +204,7 @@ def test_a_forked_child_asks_and_looks_up_by_itself(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=120,
         cwd=root,
         env={**os.environ, "PYTHONPATH": str(root)},
     ).stdout.splitlines()
