@@ -276,10 +276,12 @@ for number in range(3):
     if child == 0:
         for _ in range(10):
             processor.on_end(build_span(f"child {number}"))
+        processor.force_flush(60_000)
         processor.shutdown()
         os._exit(0 if processor.accounting().stored == 10 else 1)
     children.append(child)
 assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
+processor.force_flush(60_000)
 processor.shutdown()
 assert processor.accounting().stored == 2
 """
