@@ -50,7 +50,7 @@ REPORTS = {
 
 def load_sql(name: str) -> str:
     """Return the SQL of a report. Its head says what comes in and out."""
-    return files(__package__).joinpath("sql", f"{name}.sql").read_text("utf-8")
+    return (files(__package__) / "sql" / f"{name}.sql").read_text("utf-8")
 
 
 def run_report(
