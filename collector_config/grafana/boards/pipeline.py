@@ -1,4 +1,4 @@
-"""Pipeline health: whether every event arrives, once, and soon."""
+"""Pipeline health: which events arrived, each of them once, and which were set aside."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ def pipeline() -> Dashboard:
     return board(
         "otel-usage-pipeline",
         "pipeline health",
-        "Whether every event arrives, once, and soon: events by service, duplicates, and what was set aside.",
+        "Which events arrived: by service, with duplicates, and what was set aside. What an app itself dropped only its "
+        "own accounting knows.",
         [
             Section("In this range", _numbers()),
             Section("Over time", _over_time()),
