@@ -13,11 +13,10 @@ from otel_usage.clickhouse import ClickHouse
 from otel_usage.pipeline.events import to_span
 from otel_usage.privacy import Selector, export_person, forget, parse_selector, preview
 from otel_usage.schema import migrate
-from otel_usage.schema.hold import hold_inserts
 from tests.builders import build_event, insert_events, key_of
 from tests.collector_rows import traces_rows
 from tests.landing import land_events, land_rows
-from tests.privacy.test_forget import DyingClient, Killed
+from tests.privacy.test_forget import DyingClient, Killed, end_lease
 from tests.privacy.traffic import all_views, build_traffic
 
 ANN = parse_selector(user="ann")
@@ -230,9 +229,8 @@ def test_a_forget_that_was_killed_finds_the_spans_whose_events_went_first(
     land_rows(usage, [listed, other_row({}, trace=listed["TraceId"]), other_row({})])
 
     with pytest.raises(Killed):
-        forget(DyingClient(usage, last), ANN, lease_seconds=0.5)  # type: ignore[arg-type]
-    with hold_inserts(usage, 1):
-        pass  # the hold of the one that was killed has ended
+        forget(DyingClient(usage, last), ANN)  # type: ignore[arg-type]
+    end_lease(usage)
     assert forget(usage, ANN).is_clean
 
     assert counts(usage) == [1, 0]
