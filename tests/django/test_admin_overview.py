@@ -23,6 +23,13 @@ from tests.django.usage_admin import OVERVIEW, SERIES, sign_in
 TODAY = date(2026, 3, 31)
 
 
+@pytest.fixture
+def _today(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the pages take `TODAY` for today: a day that does not end within a test."""
+    for module in ("page", "overview"):
+        monkeypatch.setattr(f"otel_usage.django.admin_pages.{module}.utc_today", lambda: TODAY)
+
+
 def month() -> list[Event]:
     """Return visits of people and robots, some of which convert, on most of the 28 days up to `TODAY`."""
     events = []
@@ -85,16 +92,15 @@ def test_the_series_adds_up_to_what_the_public_views_have(usage: ClickHouse, per
     assert conversions == [(sum(buy.entered), sum(buy.converted))]
 
 
+@pytest.mark.usefixtures("_today")
 def test_the_command_line_says_the_same(client: Client, asking: ClickHouse) -> None:
     sign_in(client, "view_overview")
-    today = datetime.now(timezone.utc).date()
-    move = today - TODAY
-    insert_events(asking, [event._replace(timestamp_ns=event.timestamp_ns + move.days * 86_400 * 10**9) for event in month()])  # fmt: skip
-    first = today - timedelta(days=6)
+    insert_events(asking, month())
+    first = TODAY - timedelta(days=6)
 
     series = client.get(SERIES, {"period": "7d"}).json()
 
-    period = ["--since", first.isoformat(), "--until", (today + timedelta(days=1)).isoformat()]
+    period = ["--since", first.isoformat(), "--until", (TODAY + timedelta(days=1)).isoformat()]
     rows = {
         name: json.loads(
             subprocess.run(
@@ -162,6 +168,7 @@ def test_a_visit_is_counted_where_it_began(usage: ClickHouse) -> None:
     assert series.requests[-3:] == [1, 1, 0]
 
 
+@pytest.mark.usefixtures("_today")
 def test_a_funnel_of_the_file_has_its_last_stage_though_nobody_reached_it(
     client: Client, asking: ClickHouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,8 +176,7 @@ def test_a_funnel_of_the_file_has_its_last_stage_though_nobody_reached_it(
     funnels = tmp_path / "funnels.toml"
     funnels.write_text('[funnels.buy]\nstages = [{ name = "in" }, { name = "out" }]\n')
     monkeypatch.setenv("OTEL_USAGE_FUNNELS", str(funnels))
-    today = datetime.now(timezone.utc).date()
-    insert_events(asking, [build_stage(1, f"{today}T00:00:00", visit="v")])
+    insert_events(asking, [build_stage(1, f"{TODAY}T00:00:00", visit="v")])
 
     buy = client.get(SERIES).json()["conversions"]["buy"]
 
@@ -201,32 +207,32 @@ def test_another_period_is_told_with_those_that_there_are(
     assert ("There is no such period" in page.content.decode()) is bool(period)
 
 
+@pytest.mark.usefixtures("_today")
 def test_every_number_of_a_chart_is_there_as_text(client: Client, asking: ClickHouse) -> None:
     sign_in(client, "view_overview")
-    today = datetime.now(timezone.utc).date()
     insert_events(
         asking,
         [
-            build_event(at=f"{today}T00:00:00", visit="v", is_new=True),
-            build_event(at=f"{today}T00:00:00", is_bot=True),
-            build_stage(1, f"{today}T00:00:00", visit="v"),
+            build_event(at=f"{TODAY}T00:00:00", visit="v", is_new=True),
+            build_event(at=f"{TODAY}T00:00:00", is_bot=True),
+            build_stage(1, f"{TODAY}T00:00:00", visit="v"),
         ],
     )
 
     page = client.get(OVERVIEW).content.decode()
 
     assert re.findall(r"<h2>(.*?)</h2>", page)[-3:] == ["Visits by day", "Requests by day", "Conversions of buy by day"]  # fmt: skip
-    assert re.findall(rf'<th scope="row">{today}</th><td[^>]*>(.*?)</td><td[^>]*>(.*?)</td>', page) == [("1", "1"), ("2", "1"), ("1", "1")]  # fmt: skip
+    assert re.findall(rf'<th scope="row">{TODAY}</th><td[^>]*>(.*?)</td><td[^>]*>(.*?)</td>', page) == [("1", "1"), ("2", "1"), ("1", "1")]  # fmt: skip
     assert page.count('role="img"') == 3
     for reference in re.findall(r'aria-(?:labelledby|describedby)="(chart[^"]*)"', page):
         assert f'id="{reference}"' in page
     assert "All: 2. Without robots: 1." in page
 
 
+@pytest.mark.usefixtures("_today")
 def test_the_last_week_of_a_chart_ends_today(client: Client, asking: ClickHouse) -> None:
     sign_in(client, "view_overview")
-    today = datetime.now(timezone.utc).date()
 
     page = client.get(OVERVIEW, {"period": "4w"}).content.decode()
 
-    assert f"From {today - timedelta(days=27)} to {today}. All: 0." in page
+    assert f"From {TODAY - timedelta(days=27)} to {TODAY}. All: 0." in page
