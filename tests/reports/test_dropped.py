@@ -16,6 +16,7 @@ from otel_usage.model import Event
 from otel_usage.reports.printing import ReportRequest
 from tests.builders import build_event, build_stage, insert_events, key_of
 from tests.reports.test_reports import ALWAYS, ask
+from tests.tracking import clean_process
 
 
 def way(visit: str, *stages: int, day: int = 10, **columns: Any) -> list[Event]:
@@ -145,10 +146,11 @@ def test_the_time_out_in_force_says_which_visits_are_open(
     an_hour_ago = datetime.now(timezone.utc) - timedelta(hours=1)
     stages = [build_stage(1, an_hour_ago.isoformat()[:19], visit=visit) for visit in "ab"]
     insert_events(usage, [*stages, build_stage(2, an_hour_ago.isoformat()[:19], visit="b")])
-    monkeypatch.setenv("OTEL_USAGE_VISIT_TIMEOUT_SECONDS", timeout_seconds)
     output = StringIO()
 
-    notes = list(ReportRequest(name="dropped", output_format="json").print_to(output, usage))
+    with clean_process(monkeypatch):
+        monkeypatch.setenv("OTEL_USAGE_VISIT_TIMEOUT_SECONDS", timeout_seconds)
+        notes = list(ReportRequest(name="dropped", output_format="json").print_to(output, usage))
 
     (row,) = json.loads(output.getvalue())
     assert (NAMES[row["visit_key"]], row["is_open"], notes) == ("a", is_open, [])
