@@ -17,7 +17,6 @@ from otel_usage import wiring
 from otel_usage.clickhouse import ClickHouse
 from otel_usage.enrich import geo_background, geo_endpoint
 from otel_usage.enrich.geo import build_geo_reader
-from otel_usage.enrich.geo_background import FIRST_PAUSE_SECONDS
 from otel_usage.flask import FlaskUsageInstrumentor, TrackUsage
 from otel_usage.pipeline.processor import UsageSpanProcessor
 from otel_usage.settings import Settings
@@ -180,7 +179,10 @@ def test_a_service_is_not_told_of_a_visitor_who_opted_out(
     assert service.paths == [f"/json/{told}"]
 
 
-def test_five_thousand_addresses_do_not_wait_for_a_service_that_hangs(service: Service) -> None:
+def test_five_thousand_addresses_do_not_wait_for_a_service_that_hangs(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(geo_background, "FIRST_PAUSE_SECONDS", 120.0)
     service.answers.clear()
     exporter = RecordingExporter()
     settings = Settings.load({}, geo_endpoint=f"{service.url}/{{ip}}")
@@ -190,7 +192,7 @@ def test_five_thousand_addresses_do_not_wait_for_a_service_that_hangs(service: S
         address = f"198.51.{number // 256}.{number % 256}"
         processor.on_end(build_span(attributes={names.CLIENT_ADDRESS: address}))
     # A fraction of the pause that follows on the first question, and of what as many questions would take.
-    is_settled = processor.force_flush(int(FIRST_PAUSE_SECONDS * 1000 / 2))
+    is_settled = processor.force_flush(60_000)
 
     assert is_settled
     assert len(exporter.events) == 5000
@@ -211,11 +213,10 @@ def test_a_request_thread_opens_nothing_to_find_a_country(
     value = {"database": str(everywhere), "endpoint": f"{service.url}/"}[source]
     monkeypatch.setenv(f"OTEL_USAGE_GEO_{source.upper()}", value)
 
-    seen, stored, opened = run(serve.dsn_of(usage.dsn.database), FLASK, "sdk", "contrib")
+    seen, stored, opened = run(serve.dsn_of(usage.dsn.database), FLASK, "answered", "sdk", "contrib")
 
     assert opened == []
-    assert seen == 3 * REQUESTS
-    assert stored  # as many as a busy machine stores before the process ends
+    assert seen == stored == 3 * REQUESTS
     found = [("CH",)] if source == "database" else [("",)]  # nobody is told of 127.0.0.1
     assert usage.query("SELECT DISTINCT country FROM events").rows == found
     assert service.paths == []
