@@ -11,7 +11,7 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.docs_tables import DOCS
@@ -136,7 +136,8 @@ class Terminal:
     def close(self) -> None:
         """End all that still runs."""
         for process, _ in reversed(self._running):
-            os.killpg(process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has ended by itself, and its test says why
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait(60)
 
     def _on_free_ports(self, text: str) -> str:

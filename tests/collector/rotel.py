@@ -16,7 +16,7 @@ from tests.ports import free_port
 from tests.serving import wait_for
 
 # The program needs the shared library of the Python that its wheel is for, which may be in no usual place.
-_ENVIRON = {"LD_LIBRARY_PATH": str(sysconfig.get_config_var("LIBDIR"))}
+ROTEL_ENVIRON = {"LD_LIBRARY_PATH": str(sysconfig.get_config_var("LIBDIR"))}
 
 
 def find_rotel() -> Path:
@@ -28,7 +28,7 @@ def find_rotel() -> Path:
     if spec is None or spec.origin is None:
         return _absent("rotel is not installed")
     program = Path(spec.origin).with_name("rotel-agent")
-    tried = subprocess.run([program, "--version"], capture_output=True, text=True, env=_ENVIRON)
+    tried = subprocess.run([program, "--version"], capture_output=True, text=True, env=ROTEL_ENVIRON)
     # It needs glibc 2.34 at least.
     return (
         program if tried.returncode == 0 else _absent(f"rotel cannot run here: {tried.stderr.strip()[-300:]}")
@@ -64,7 +64,7 @@ class Rotel:
 
     def __enter__(self) -> Rotel:
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, env=_ENVIRON)
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, env=ROTEL_ENVIRON)
         wait_for(self._listens, f"the start of rotel, see {self._log},")
         return self
 

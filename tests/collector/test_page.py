@@ -11,6 +11,7 @@ from otel_usage.clickhouse import ClickHouse, connect
 from tests.collector.events import counts_of, wait_until_counted
 from tests.collector.page import commands_of, headings, terminal
 from tests.collector.programs import program
+from tests.collector.rotel import ROTEL_ENVIRON, find_rotel
 from tests.collector.store import Store
 from tests.collector.tracing_backend import TracingBackend
 from tests.serving import wait_for
@@ -49,13 +50,13 @@ def test_an_app_reaches_serve_by_the_commands_of_the_page(
 def test_an_app_reaches_clickhouse_by_the_commands_of_the_page(
     heading: str, otelcol: Path, store: Store, client: ClickHouse, service: str, tmp_path: Path
 ) -> None:
-    programs = {"otelcol-contrib": otelcol}
+    programs, environ = {"otelcol-contrib": otelcol}, {"OTEL_SERVICE_NAME": service}
     if "rotel" in heading:
-        rotel = pytest.importorskip("rotel", reason="rotel has no wheel for this Python")
-        programs["rotel"] = Path(rotel.__file__).with_name("rotel-agent")
+        programs["rotel"] = find_rotel()
+        environ |= ROTEL_ENVIRON
     ports = {"8123": urlsplit(store.http_url).port or 0}
 
-    with terminal(tmp_path, programs, ports, {"OTEL_SERVICE_NAME": service}) as shell:
+    with terminal(tmp_path, programs, ports, environ) as shell:
         for command in commands_of(heading):
             shell.run(command)
         shell.ask_the_app(REQUESTS)
