@@ -47,7 +47,7 @@ def run(*arguments: str, **environ: str) -> Outcome:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=180,
             env={**clean, **environ},
         )
     )
@@ -245,7 +245,7 @@ def test_output_that_cannot_be_written_is_no_bug() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=180,
     )
 
     assert full.returncode == 1

@@ -222,7 +222,7 @@ def test_an_app_that_inserts_never_loads_what_makes_data_frames(database: ClickH
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=180,
     ).stdout
 
     assert printed == "[]\n"

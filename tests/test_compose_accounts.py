@@ -52,7 +52,7 @@ def served_as(data: Path, account: str) -> Iterator[str]:
         ready = re.fullmatch(r"ready (\S+)\n", server.stdout.readline())
         assert ready is not None, "the server did not get ready"
         yield f"{ready[1]}/otel_usage"
-        server.communicate("", timeout=30)
+        server.communicate("", timeout=120)
 
 
 def ask(dsn: str, sql: str) -> str:
@@ -60,7 +60,7 @@ def ask(dsn: str, sql: str) -> str:
     address, _, database = dsn.rpartition("/")
     asked = urllib.request.Request(f"{address}/?database={database}", sql.encode())
     try:
-        with urllib.request.urlopen(asked, timeout=30) as answer:
+        with urllib.request.urlopen(asked, timeout=120) as answer:
             return str(answer.read().decode("utf-8", "replace").strip())
     except urllib.error.HTTPError as error:
         return str(error.read().decode())

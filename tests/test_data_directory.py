@@ -15,7 +15,7 @@ PORTS = ("--http-port", "0", "--otlp-port", "0")
 def refusal(data: Path | str) -> str:
     """Return the one line with which a start is refused as wrong usage."""
     process = spawn_serve(data, *PORTS)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=180)
     assert (process.returncode, out) == (2, "")
     return err
 

@@ -143,7 +143,7 @@ def test_a_python_example_runs(block: str, tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
 
     assert (finished.returncode, finished.stderr) == (0, "")

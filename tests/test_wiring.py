@@ -315,7 +315,7 @@ def test_on_sigterm_what_waits_is_sent_and_the_signal_does_what_it_did() -> None
         [sys.executable, "-W", "ignore", "-c", TERMINATED],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         cwd=Path(__file__).parents[1],
     )
 
@@ -328,7 +328,7 @@ def test_a_sigterm_that_interrupts_our_own_code_does_not_hang() -> None:
         [sys.executable, "-W", "ignore", "-c", TERMINATED, "locked"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         cwd=Path(__file__).parents[1],
     )
 
@@ -345,7 +345,7 @@ def test_at_exit_what_waits_is_sent() -> None:
         [sys.executable, "-W", "ignore", "-c", AT_EXIT],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         cwd=Path(__file__).parents[1],
     )
 

@@ -44,7 +44,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 @each_file
 def test_the_collector_accepts_the_file_without_a_warning(otelcol: Path, path: Path, tmp_path: Path) -> None:
     validated = subprocess.run(
-        [otelcol, "validate", f"--config={path}"], capture_output=True, text=True, cwd=tmp_path, timeout=60
+        [otelcol, "validate", f"--config={path}"], capture_output=True, text=True, cwd=tmp_path, timeout=180
     )
 
     assert (validated.returncode, validated.stdout, validated.stderr) == (0, "", "")
@@ -132,4 +132,4 @@ def _build(first_on_path: Path, home: Path, path: str = "") -> subprocess.Comple
         "HOME": str(home),
         "XDG_CACHE_HOME": str(home / "cache"),
     }
-    return subprocess.run([BUILD_SCRIPT], capture_output=True, text=True, env=environ, timeout=60)
+    return subprocess.run([BUILD_SCRIPT], capture_output=True, text=True, env=environ, timeout=180)

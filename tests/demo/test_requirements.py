@@ -22,7 +22,7 @@ def demo(python: str | Path, *search_path: Path | str, options: tuple[str, ...] 
         [python, "-m", "otel_usage", "demo", *options],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, search_path))},
     )
     return run.returncode, run.stdout, run.stderr

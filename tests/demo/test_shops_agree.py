@@ -15,7 +15,7 @@ from tests.demo.shop_answers import REQUESTS, Answer
 def answers() -> dict[str, list[Answer]]:
     """What each shop says to the same visitor."""
     command = [sys.executable, "-W", "error", "-m", "tests.demo.shop_answers"]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=180)
     assert run.returncode == 0, run.stderr
     return {shop: [Answer(**each) for each in given] for shop, given in json.loads(run.stdout).items()}
 

@@ -38,7 +38,7 @@ def run(command: str, where: Path, **environ: str) -> str:
         env={**os.environ, "PATH": path, "PYTHONDONTWRITEBYTECODE": "1", **environ},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert done.returncode == 0, f"{command}: {done.stderr}"

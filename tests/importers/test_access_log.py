@@ -374,7 +374,7 @@ def test_a_server_that_is_killed_loses_and_doubles_nothing(tmp_path: Path) -> No
 
     server = start_serve(tmp_path / "data", "--http-port", port)
 
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=180) == 0
     client = connect(server.dsn)
     assert count(client) == 66_000
     assert_each_event_once(client)

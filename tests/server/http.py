@@ -29,7 +29,7 @@ def send(
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
     """Send one request on a connection of its own."""
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=180)
     try:
         connection.request(method, path, body=body, headers=dict(headers or {}))
         response = connection.getresponse()

@@ -312,7 +312,7 @@ engine.close()
         [sys.executable, "-c", program, str(tmp_path), *statements],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
 
     assert run.stdout.split() == ["497"] * 6 + ["452"] * 2, run.stderr

@@ -19,7 +19,7 @@ from tests.serving import ServeProcess, spawn_serve, start_serve, wait_for
 
 
 def finished(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=180)
     return process.returncode, out, err
 
 
@@ -239,7 +239,7 @@ def run_with(fault: str, data: Path) -> tuple[int, str, str]:
         [sys.executable, "-c", PROGRAM.format(fault=fault), str(data)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
     return run.returncode, run.stdout, run.stderr
 
@@ -325,7 +325,7 @@ def test_a_missing_engine_says_what_to_install(tmp_path: Path) -> None:
     )
 
     run = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=180
     )
 
     assert run.returncode == 1
@@ -339,7 +339,7 @@ def test_importing_serve_needs_nothing_of_the_extra() -> None:
         "from otel_usage.server.serve import ServeOptions, serve\n"
     )
 
-    assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", program], timeout=180).returncode == 0
 
 
 def test_a_config_file_of_the_working_directory_changes_nothing(

@@ -36,7 +36,7 @@ def still_answering(serve: ServeProcess) -> Iterator[None]:
 def raw(serve: ServeProcess, *parts: bytes, hang_up: bool = False) -> bytes:
     """Send bytes on one connection and return all that comes until the server closes it."""
     host, _, port = serve.http_url.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=60) as connection:
+    with socket.create_connection((host, int(port)), timeout=180) as connection:
         try:
             for part in parts:
                 connection.sendall(part)
