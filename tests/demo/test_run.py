@@ -27,6 +27,8 @@ from tests.serving import ServeProcess
 REAL_LOG = Path(__file__).parents[3] / "shared" / "data" / "apache-access.log"
 ADDRESSES = r"ClickHouse interface http://127\.0\.0\.1:(\d+), shop http://127\.0\.0\.1:(\d+)"
 START_SECONDS = 180.0
+NOBODY_RETURNS = 8
+"""So few requests that nobody comes for a second visit, for which all would wait."""
 
 
 def run(options: DemoOptions) -> tuple[int, str]:
@@ -78,7 +80,7 @@ def test_the_settings_of_another_app_do_not_reach_the_demo(monkeypatch: pytest.M
     monkeypatch.setenv("UVICORN_PORT", "1")
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
 
-    code, output = run(DemoOptions(requests=10, visit_timeout_seconds=1.0))
+    code, output = run(DemoOptions(requests=NOBODY_RETURNS))
 
     assert code == 0, output
 
@@ -158,7 +160,7 @@ def _interrupts_are_heard() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_interrupts_are_heard")
 def test_a_kept_demo_runs_until_it_is_interrupted_and_leaves_its_data(tmp_path: Path) -> None:
-    with start(tmp_path, "--keep", "--requests", "20") as demo:
+    with start(tmp_path, "--keep", "--requests", str(NOBODY_RETURNS)) as demo:
         ports = demo.wait_for_line(ADDRESSES, timeout_seconds=START_SECONDS).groups()
         directory = Path(demo.wait_for_line(r"Data, logs: +(\S+)", timeout_seconds=START_SECONDS)[1])
         demo.wait_for_line("Ctrl-C stops the servers", timeout_seconds=START_SECONDS)
