@@ -20,6 +20,7 @@ from otel_usage.model import Event
 from otel_usage.pipeline.exporters.clickhouse import ClickHouseSpanExporter
 from otel_usage.pipeline.exporters.otlp import OtlpExporter
 from otel_usage.schema.rebuild import rebuild_day
+from tests.builders import NOON, nanoseconds
 from tests.collector.conftest import StartCollector
 from tests.collector.events import counts_of, requests_of, wait_until_counted
 from tests.collector.process import CollectorProcess
@@ -33,6 +34,7 @@ from tests.server.test_otlp_spans import OLD_NAMES, build_request, text
 from tests.serving import ServeProcess, wait_for
 from tests.varied_events import varied_events
 
+START_NS = nanoseconds(NOON)
 TRACES = 25
 SPANS = 2 * TRACES
 """A child for each."""
@@ -142,6 +144,8 @@ def test_spans_of_another_tracer_are_the_same_events_by_serve_and_by_a_collector
     )
     resource_spans = request.resource_spans[0]
     resource_spans.resource.attributes[0].value.string_value = service
+    span = resource_spans.scope_spans[0].spans[0]
+    span.start_time_unix_nano, span.end_time_unix_nano = START_NS, START_NS + 100
     body = request.SerializeToString()
 
     for url in (serve.otlp_url, collector.otlp_url):
