@@ -10,6 +10,10 @@ import flask
 
 from otel_usage import wiring
 from otel_usage.flask import TrackUsage
+from otel_usage.pipeline import processor
+
+# Long enough for what the first event loads, however busy the machine is.
+vars(wiring)["SHUT_DOWN_SECONDS"] = vars(processor)["SHUT_DOWN_SECONDS"] = 60.0
 
 app = flask.Flask("shop")
 request_thread = threading.get_ident()

@@ -106,6 +106,7 @@ def test_the_changed_lines_are_the_old_ones_with_another_package() -> None:
 def test_the_whole_app_tracks_all_but_its_internal_pages(environ: dict[str, str]) -> None:
     (program,) = (block for block in blocks("python") if "TrackUsage(app" in block)
     asking = (
+        "\nimport otel_usage.flask.handover\notel_usage.flask.handover.WAIT_SECONDS = 60.0"  # on a busy machine
         "\napp.testing = True\nclient = app.test_client()\n"
         "for path in ('/product/250', '/internal/jobs', '/nowhere'):\n    client.get(path)\n"
         "print([(r['path'], r['status'], r['view_args'], r['track_var']) for r in requests])\n"

@@ -125,7 +125,7 @@ def test_what_a_receiver_refused_of_a_batch_is_not_counted_as_stored(
     for _ in range(10):
         processor.on_end(build_span())
 
-    assert processor.force_flush(10_000)
+    assert processor.force_flush(30_000)
     processor.shutdown()
 
     counted = processor.accounting()
@@ -196,7 +196,7 @@ def test_a_receiver_that_comes_back_gets_every_event_once(
     for _ in range(10):
         processor.on_end(build_span())
 
-    assert processor.force_flush(10_000)
+    assert processor.force_flush(30_000)
     processor.shutdown()
 
     assert len({body for _, _, body in receiver.requests}) == 1
@@ -212,7 +212,7 @@ def test_one_event_that_cannot_be_encoded_does_not_take_its_batch_with_it(
     processor.on_end(build_span("odd\udcff"))
     processor.on_end(build_span())
 
-    assert processor.force_flush(10_000)
+    assert processor.force_flush(30_000)
     processor.shutdown()
 
     assert processor.accounting().stored == 2
