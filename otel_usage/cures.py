@@ -9,7 +9,8 @@ from otel_usage.dsn import parse_dsn
 from otel_usage.errors import ClickHouseError, NoAnswer
 
 _UNKNOWN_IDENTIFIER = 47
-_ACCOUNT_CODES = frozenset({164, 192, 193, 194, 195, 497, 516})
+ACCOUNT_CODES = frozenset({164, 192, 193, 194, 195, 497, 516})
+"""Codes of what only a person mends: no such user, a wrong password, rights that lack."""
 
 
 def explain(error: ClickHouseError) -> str:
@@ -20,8 +21,9 @@ def explain(error: ClickHouseError) -> str:
     """
     if isinstance(error, NoAnswer):
         return f"{error}. Is ClickHouse running? For a local one: otel-usage serve"
-    if error.code in _ACCOUNT_CODES:
-        return f"{error}. Look at user, password and rights in the DSN"
+    if error.code in ACCOUNT_CODES:
+        place = f" {parse_dsn(error.dsn)!r}" if error.dsn else ""
+        return f"{error}. Look at user, password and rights in the DSN{place}"
     if not error.dsn:
         return str(error)
     if error.code == UNKNOWN_DATABASE:

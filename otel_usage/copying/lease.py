@@ -126,7 +126,9 @@ def _wait_for_running_inserts(client: ClickHouse) -> None:
 
 
 def _running_inserts(client: ClickHouse) -> set[str]:
-    rows = client.query("SELECT query_id FROM system.processes WHERE query_kind = 'Insert'").rows
+    rows = client.query(
+        "SELECT query_id FROM system.processes WHERE query_kind = 'Insert' AND current_database = currentDatabase()"
+    ).rows
     return {row[0] for row in rows}
 
 

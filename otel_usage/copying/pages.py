@@ -19,7 +19,7 @@ _Result = TypeVar("_Result")
 _LEADING = ("trace_id_bytes", "span_id_bytes", "timestamp")
 _WIDTHS = (16, 8, 8)
 _ONE_ROW_AN_EVENT = "LIMIT 1 BY trace_id_bytes, span_id_bytes"
-_FIRST_PAGE, _SMALLEST_PAGE, _LARGEST_PAGE = 20_000, 500, 100_000
+_FIRST_PAGE, _SMALLEST_PAGE, _LARGEST_PAGE = 5_000, 500, 100_000
 _PAGE_BYTES = 32 * 2**20
 _IDS_A_QUERY = 4_000
 """A statement has 262,144 characters at most (`max_query_size`), of which an id takes 48."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import date
 
 from otel_usage.copying.census import Inventory, Unit
+from otel_usage.copying.memory import Memory
 from otel_usage.copying.pages import Page, SourceEvents
 from otel_usage.copying.plan import Plan, by_month, stretches
 from otel_usage.copying.sides import Sides, ask, patiently
@@ -27,10 +28,11 @@ class Past:
         tables: Collection[StateTable],
         source_events: SourceEvents,
         store: EventStore,
+        memory: Memory,
         *,
         is_dry_run: bool,
     ) -> None:
-        self._sides, self._tables = sides, tables
+        self._sides, self._tables, self._memory = sides, tables, memory
         self._source_events, self._store = source_events, store
         self._states = StateCopier(sides)
         self._is_dry_run = is_dry_run
@@ -42,6 +44,8 @@ class Past:
         """The same of each state table."""
         self.refused: dict[Unit, list[str]] = {}
         """Of these the target has other states, in which tables."""
+        self.remembered: set[Unit] = set()
+        """Of these too, and an earlier copy saw that they count all that the source's count."""
         self._left_behind: list[date] = []
 
     def copy(self, plan: Plan, source: Inventory, on_progress: Callable[[str], None]) -> None:
@@ -54,8 +58,9 @@ class Past:
         units = {unit for unit in plan.by_states if plan.takes_events(unit)} - self.refused.keys()
         if cluster_in_force(self._sides.target):
             # A table beside `events` would be one more way into the shards, and their views count what comes.
-            self._left_behind = sorted(unit[0] for unit in units if unit in source.events)
-            units = set()
+            left = {unit for unit in units if self._lacks_events(unit, source)}
+            self._left_behind = sorted(day for day, _ in left)
+            units -= left
         self.without_events = plan.by_states - units
         for of_month in by_month(units):
             self._copy_events(of_month, source)
@@ -64,6 +69,7 @@ class Past:
         """Copy the states of a unit in all tables, or in none."""
         lacking: list[Lacking] = []
         others = []
+        is_counted = True
         for table in self._tables:
             count = source.states[table.name].get(unit)
             if count is None or not plan.takes_states(table.name, unit):
@@ -71,15 +77,23 @@ class Past:
             found = self._states.lacking(table, unit, count)
             if found is None:
                 others.append(table.name)
+                is_counted = is_counted and self._memory.holds(table.name, unit, count)
             else:
                 lacking += found
-        if others:
+        if others and not is_counted:
             self.refused[unit] = others
             return
+        if others:
+            self.remembered.add(unit)
         for some in lacking:
             self.keys[some.table.name] += some.keys
             if not self._is_dry_run:
                 self._states.send(some)
+
+    def _lacks_events(self, unit: Unit, source: Inventory) -> bool:
+        days = stretches([unit], source)
+        pages = (page for stretch in days for page in self._source_events.pages(stretch, with_rows=False))
+        return any(self._store.count_missing(page) for page in pages)
 
     def _copy_events(self, units: Collection[Unit], source: Inventory) -> None:
         """Store the events that are left of some units of one month in one step, past the views that count them."""
@@ -121,11 +135,16 @@ class Past:
             self._sides.target, lambda: self._sides.target.insert_native(_BESIDE, names, block, token=token)
         )
 
+    def remembered_lines(self) -> list[str]:
+        """Return what to tell of the units that an earlier copy saw counted."""
+        return [
+            f"{_span(days, service)} cannot be compared any more: events are gone, and the target has others of these days "
+            "too. An earlier copy found all of the source in the target, and the source has counted nothing since"
+            for service, days in _days_by_service(self.remembered)
+        ]
+
     def refused_lines(self) -> list[str]:
         """Return what to tell of the units that were refused."""
-        days_by_service: defaultdict[str, list[date]] = defaultdict(list)
-        for day, service in self.refused:
-            days_by_service[service].append(day)
         tables = ", ".join(sorted({table for names in self.refused.values() for table in names}))
         lines = []
         if left := self._left_behind:
@@ -134,7 +153,21 @@ class Past:
                 "was not copied: over a cluster nothing can be stored past the views, which would count it again"
             )
         return lines + [
-            f"the states of {len(days)} days of {service!r}, {min(days)} to {max(days)}, were not copied: the target has "
-            f"others of these days (in {tables}), and of events that are gone nobody can tell whether both count the same"
-            for service, days in sorted(days_by_service.items())
+            f"the states of {_span(days, service)} were not copied: the target has others of these days (in {tables}), "
+            "and of events that are gone nobody can tell whether both count the same. A copy into a new database takes them"
+            for service, days in _days_by_service(self.refused)
         ]
+
+
+def _days_by_service(units: Iterable[Unit]) -> list[tuple[str, list[date]]]:
+    days: defaultdict[str, list[date]] = defaultdict(list)
+    for day, service in sorted(units):
+        days[service].append(day)
+    return sorted(days.items())
+
+
+def _span(days: Sequence[date], service: str) -> str:
+    """Return days, in order, in words."""
+    if len(days) == 1:
+        return f"{days[0]} of {service!r}"
+    return f"{len(days)} days of {service!r}, {days[0]} to {days[-1]},"

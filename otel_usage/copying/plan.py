@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import date
 from typing import NamedTuple
 
+from otel_usage.clickhouse import ClickHouse
 from otel_usage.copying.census import Inventory, Unit, count_given, day_groups
 from otel_usage.copying.pages import Stretch
 from otel_usage.copying.sides import Sides
@@ -20,7 +21,7 @@ class Plan(NamedTuple):
     by_events: set[Unit]
     """All the events are there: the views of the target make the states of them."""
     by_states: set[Unit]
-    """Events are gone: the states are copied as they are, and the events that are left pass by the views."""
+    """Events are gone on one side: the states are copied as they are, and the events that are left pass by the views."""
     expired: date | None
     """The last day of which the target deletes the events by age."""
     expired_summaries: date | None
@@ -36,7 +37,7 @@ class Plan(NamedTuple):
 
 
 def make_plan(sides: Sides, tables: Collection[StateTable], source: Inventory, target: Inventory) -> Plan:
-    """Compare what both sides hold, and find the days of the source of which events are gone."""
+    """Compare what both sides hold, and find the days of which events are gone on one side."""
     expired_in_source = expired_since(sides.source)
     expired = expired_since(sides.target)
     units = set(source.events).union(*source.states.values())
@@ -52,27 +53,33 @@ def make_plan(sides: Sides, tables: Collection[StateTable], source: Inventory, t
         if any(last is not None and unit[0] <= last for last in (expired_in_source, expired))
         or unit not in source.events
     }
-    by_states = by_age | _partly_gone(sides, tables, source, target, differing - by_age)
+    others = differing - by_age
+    # Where both count the same, either all events that the source has left are in the target, or the target lacks some.
+    unlike = {
+        unit
+        for unit in others
+        if any(counts.get(unit) != target.states[table].get(unit) for table, counts in source.states.items())
+    }
+    # An event that the target has deleted would count there a second time if it came by way of the views.
+    to_come = {unit for unit in others if source.events.get(unit) != target.events.get(unit)}
+    by_states = (
+        by_age
+        | _partly_gone(sides.source, tables, source, unlike)
+        | _partly_gone(sides.target, tables, target, to_come)
+    )
     return Plan(differing - by_states, by_states, expired, expired_since(sides.target, SUMMARIES.table))
 
 
 def _partly_gone(
-    sides: Sides, tables: Collection[StateTable], source: Inventory, target: Inventory, units: set[Unit]
+    client: ClickHouse, tables: Collection[StateTable], inventory: Inventory, units: set[Unit]
 ) -> set[Unit]:
     """Return the units that have more in a state table than all their events give."""
-    asked = {
-        unit
-        for unit in units
-        if any(
-            unit in counts and counts[unit] != target.states[table].get(unit)
-            for table, counts in source.states.items()
-        )
-    }
+    asked = {unit for unit in units if any(unit in counts for counts in inventory.states.values())}
     gone: set[Unit] = set()
-    for days in day_groups({day for day, _ in asked}, source.events):
+    for days in day_groups({day for day, _ in asked}, inventory.events):
         # Later than the states were counted: each event that they count is among these.
-        for table, given in count_given(sides.source, tables, days).items():
-            counts = source.states[table]
+        for table, given in count_given(client, tables, days).items():
+            counts = inventory.states[table]
             gone |= {
                 unit
                 for unit in asked

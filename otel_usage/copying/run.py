@@ -8,12 +8,13 @@ from contextlib import AbstractContextManager, nullcontext
 from otel_usage.clickhouse import UNKNOWN_TABLE, ClickHouse
 from otel_usage.copying.census import Inventory, count_distinct_events, take_inventory
 from otel_usage.copying.lease import Lease, take_lease
+from otel_usage.copying.memory import Memory
 from otel_usage.copying.pages import SourceEvents, Stretch
 from otel_usage.copying.past import Past
 from otel_usage.copying.plan import Plan, make_plan, stretches
-from otel_usage.copying.rejected import copy_rejected
+from otel_usage.copying.rejected import RejectedCount, copy_rejected
 from otel_usage.copying.report import CopyReport, TableLine
-from otel_usage.copying.sides import PATIENCE_SECONDS, Sides, ask, open_sides
+from otel_usage.copying.sides import PATIENCE_SECONDS, Sides, ask, open_sides, wait_for_replicas
 from otel_usage.copying.verify import verify
 from otel_usage.errors import ClickHouseError, SchemaError
 from otel_usage.importers.chunk import Chunk, Tally
@@ -68,45 +69,29 @@ class _Copy:
     def run(self) -> CopyReport:
         """Do it."""
         self._say("Looking at what both sides have")
+        self._wait_for_replicas()
         source, target = (take_inventory(client, self._tables) for client in self._sides)
         plan = make_plan(self._sides, self._tables, source, target)
         tally = self._copy_events(plan, source)
-        past = Past(self._sides, self._tables, self._events, self._store, is_dry_run=self._is_dry_run)
+        memory = Memory(self._sides)
+        past = Past(self._sides, self._tables, self._events, self._store, memory, is_dry_run=self._is_dry_run)
         past.copy(plan, source, self._go_on)
         self._report.faults += past.refused_lines()
+        self._report.notes += past.remembered_lines()
         rejected = copy_rejected(self._sides, is_dry_run=self._is_dry_run)
         self._report.notes += [] if self._is_dry_run else self._store.settle()
         after = (source, target)
         if plan.by_events or plan.by_states:
             self._say("Comparing both sides")
+            self._wait_for_replicas()
             after = (
                 take_inventory(self._sides.source, self._tables),
                 take_inventory(self._sides.target, self._tables),
             )
-        in_source = sum(count.events for count in source.events.values()) - self._twice(
-            plan, source, tally.read
-        )
-        copied = tally.stored + past.events
-        self._report.tables = [
-            TableLine(
-                "events",
-                in_source,
-                copied,
-                max(in_source - copied - self._left(past, source), 0),
-                _count(self._sides.target, "events"),
-            ),
-            *(self._line(table, plan, past, source, target, after[1]) for table in self._tables),
-            TableLine(
-                "rejected_events",
-                rejected.in_source,
-                rejected.copied,
-                rejected.in_source - rejected.copied,
-                _count(self._sides.target, "rejected_events"),
-            ),
-        ]
+        self._report.tables = self._lines(plan, past, tally, rejected, source, target, after[1])
         self._note_traces()
         if not self._is_dry_run:
-            verify(
+            counted = verify(
                 self._sides,
                 self._tables,
                 self._store,
@@ -117,7 +102,13 @@ class _Copy:
                 after,
                 self._report,
             )
+            memory.note(counted, after[0])
         return self._report
+
+    def _wait_for_replicas(self) -> None:
+        if not self._is_dry_run:
+            states = (table.name for table in self._tables)
+            wait_for_replicas(self._sides.target, ["events", "rejected_events", *states])
 
     def _copy_events(self, plan: Plan, source: Inventory) -> Tally:
         tally = Tally("events", "events")
@@ -177,6 +168,32 @@ class _Copy:
                 "the target counts each event once"
             )
         return max(twice, 0)
+
+    def _lines(
+        self,
+        plan: Plan,
+        past: Past,
+        tally: Tally,
+        rejected: RejectedCount,
+        source: Inventory,
+        before: Inventory,
+        after: Inventory,
+    ) -> list[TableLine]:
+        in_source = sum(count.events for count in source.events.values())
+        in_source -= self._twice(plan, source, tally.read)
+        copied = tally.stored + past.events
+        there = max(in_source - copied - self._left(past, source), 0)
+        return [
+            TableLine("events", in_source, copied, there, _count(self._sides.target, "events")),
+            *(self._line(table, plan, past, source, before, after) for table in self._tables),
+            TableLine(
+                "rejected_events",
+                rejected.in_source,
+                rejected.copied,
+                rejected.in_source - rejected.copied,
+                _count(self._sides.target, "rejected_events"),
+            ),
+        ]
 
     def _line(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any, NamedTuple, TypeVar
 
@@ -12,6 +12,7 @@ from otel_usage.dsn import Dsn, parse_dsn
 from otel_usage.errors import SchemaError, SettingError
 from otel_usage.importers.patience import until_taken
 from otel_usage.schema import pending
+from otel_usage.schema.form import form_of
 
 _Result = TypeVar("_Result")
 
@@ -39,6 +40,17 @@ def patiently(client: ClickHouse, send: Callable[[], _Result]) -> _Result:
         OtelUsageError: nobody answered.
     """
     return until_taken(send, seconds=PATIENCE_SECONDS, what=f"{client.dsn!r} did not answer")
+
+
+def wait_for_replicas(client: ClickHouse, tables: Iterable[str]) -> None:
+    """Wait until each replica of a cluster has what the others have: a question may go to any of them.
+
+    Without it events that one replica has not fetched yet would be taken for missing, and stored a second time.
+    """
+    form = form_of(client)
+    for statement in (statement for table in tables for statement in form.settle(table)):
+        # A replica that is away is not asked either.
+        client.command(statement, settings={"distributed_ddl_output_mode": "null_status_on_timeout"})
 
 
 class Sides(NamedTuple):

@@ -33,6 +33,10 @@ _MORE = (
     "The target has more of {services} on {day} than its events give (in {tables}), as when it has deleted some; that "
     "cannot be compared"
 )
+_DELETED = (
+    "the source has deleted events of {services} on {day} while they were copied (in {tables}); nobody can tell whether "
+    "the target counts them"
+)
 _TORN_IN_SOURCE = "In the source, the states of {services} on {day} are not what its events give (in {tables}); in the target they are"
 _TRIES, _PAUSE_SECONDS = 5, 1.0
 """The states of an insert that is running come a moment after its events."""
@@ -48,8 +52,10 @@ def verify(
     before: Inventory,
     inventories: tuple[Inventory, Inventory],
     report: CopyReport,
-) -> None:
+) -> set[tuple[str, Unit]]:
     """Add what is not equal to the faults of the report, and what explains a difference to its notes.
+
+    Returns the tables and units of which the target was seen to count all that the source's states do.
 
     Args:
         sides: both databases.
@@ -64,12 +70,17 @@ def verify(
     """
     source, target = inventories
     late = 0
+    lacking, complete = set(past.refused), set()
     for unit, count in source.events.items():
-        if target.events.get(unit) == count or not plan.takes_events(unit) or unit in past.without_events:
+        if target.events.get(unit) == count:
+            complete.add(unit)
+            continue
+        if not plan.takes_events(unit) or unit in past.without_events:
             continue
         day, service = unit
         pages = events.pages(Stretch(service, day, day, count.events), with_rows=False)
         missing = sum(store.count_missing(page) for page in pages)
+        (lacking if missing else complete).add(unit)
         if missing and before.events.get(unit) != count:
             late += missing
         elif missing:
@@ -78,7 +89,7 @@ def verify(
         report.notes.append(
             f"The source has got {late:,} events since. Run the same command again to copy them"
         )
-    _compare_states(sides, tables, plan, past, (source, target), report)
+    counted = _compare_states(sides, tables, plan, past, (source, target), complete, report)
     equal = sum(target.events.get(unit) == count for unit, count in source.events.items())
     report.compared = (
         f"Compared: {equal:,} of {len(source.events):,} days and services have the same events on both sides; "
@@ -88,6 +99,7 @@ def verify(
             else "the others lack none, and all states agree"
         )
     )
+    return {(table, unit) for table, unit in counted if unit not in lacking}
 
 
 def _compare_states(
@@ -96,9 +108,16 @@ def _compare_states(
     plan: Plan,
     past: Past,
     inventories: tuple[Inventory, Inventory],
+    complete: Collection[Unit],
     report: CopyReport,
-) -> None:
+) -> set[tuple[str, Unit]]:
     source, target = inventories
+    counted = {
+        (name, unit)
+        for name, counts in source.states.items()
+        for unit, count in counts.items()
+        if target.states[name].get(unit) == count
+    }
     findings: defaultdict[str, set[tuple[str, Unit]]] = defaultdict(set)
     unlike = {
         (name, unit)
@@ -106,6 +125,7 @@ def _compare_states(
         for unit, count in counts.items()
         if target.states[name].get(unit) != count
         and unit not in past.refused
+        and unit not in past.remembered
         and plan.takes_states(name, unit)
     }
     for name, unit in unlike:
@@ -115,12 +135,21 @@ def _compare_states(
     for days in day_groups({day for day, _ in asked}, target.events):
         units = {unit for unit in asked if unit[0] in days}
         differences = _differences(sides, tables, units)
+        given = count_given(sides.source, tables, days)
         for name, unit in unlike:
-            if unit in units:
-                has_same_events = source.events.get(unit) == target.events.get(unit)
-                findings[_judge(differences.get((name, unit)), has_same_events)].add((name, unit))
-    report.faults += _lines(_OTHER, findings) + _lines(_LACKING, findings)
+            if unit not in units:
+                continue
+            has_same_events = source.events.get(unit) == target.events.get(unit)
+            findings[_judge(differences.get((name, unit)), has_same_events)].add((name, unit))
+            # Later than the states were counted: each event that they count is among these, or is gone.
+            if source.states[name][unit].exceeds(given[name].get(unit)):
+                findings[_DELETED].add((name, unit))
+            elif unit in complete and (name, unit) not in differences:
+                counted.add((name, unit))
+    for fault in (_OTHER, _LACKING, _DELETED):
+        report.faults += _lines(fault, findings)
     report.notes += _lines(_MORE, findings) + _lines(_TORN_IN_SOURCE, findings)
+    return counted
 
 
 def _judge(difference: _Difference | None, has_same_events: bool) -> str:

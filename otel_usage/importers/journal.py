@@ -68,17 +68,17 @@ class Journal:
         # A name that comes from ClickHouse may be no UTF-8.
         service = service.encode("utf-8", "replace").decode()
         entry = Entry(batch, attempt, False, service, tuple(days), events, self.last_block(), time.time_ns())
-        self._write(entry)
+        self.write([entry])
         return entry
 
     def end(self, entry: Entry) -> None:
         """Note that a batch is stored, in the views too."""
-        self._write(entry._replace(is_stored=True, at_ns=time.time_ns()))
+        self.write([entry._replace(is_stored=True, at_ns=time.time_ns())])
 
     def claim(self, name: str, attempt: int, owner: str) -> None:
         """Note that somebody is at work, by the server's clock; an empty owner says that nobody is any more."""
         at_ns = self._now_ns() if owner else 0
-        self._write(Entry(name, attempt, True, owner, (), 0, 0, at_ns))
+        self.write([Entry(name, attempt, True, owner, (), 0, 0, at_ns)])
 
     def claims(self, name: str, seconds: float) -> list[Entry]:
         """Return the claims of this name that are not older than this."""
@@ -111,12 +111,13 @@ class Journal:
             for batch, attempt, is_stored, service, days, events, block, at_ns in rows
         ]
 
-    def _write(self, entry: Entry) -> None:
+    def write(self, entries: Sequence[Entry]) -> None:
+        """Store entries, at least one, as they are."""
         self._client.insert(
             "imports",
             list(_COLUMN_TYPES),
             list(_COLUMN_TYPES.values()),
-            [[value] for value in entry],
+            list(zip(*entries, strict=True)),
             # Its own each time: what is noted twice is one row all the same.
-            token=f"{entry.token}-{time.time_ns()}",
+            token=f"{entries[0].token}-{time.time_ns()}",
         )

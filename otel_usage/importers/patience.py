@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from otel_usage.cures import ACCOUNT_CODES
 from otel_usage.errors import ClickHouseUnavailable, OtelUsageError
 
 _Result = TypeVar("_Result")
@@ -29,6 +30,7 @@ def until_taken(
 
     Raises:
         OtelUsageError: ClickHouse did not take it in all that time.
+        ClickHouseUnavailable: the account may not do that, which no waiting changes.
     """
     give_up = time.monotonic() + seconds
     delay = _FIRST_RETRY_SECONDS
@@ -36,6 +38,8 @@ def until_taken(
         try:
             return ask()
         except ClickHouseUnavailable as error:
+            if error.code in ACCOUNT_CODES:
+                raise
             if time.monotonic() + delay > give_up:
                 raise OtelUsageError(
                     f"{what} for {seconds:.0f} seconds: {error}. What was stored stays; run the same command again, "

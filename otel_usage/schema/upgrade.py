@@ -10,7 +10,7 @@ from importlib.resources import files
 
 from otel_usage.clickhouse import UNKNOWN_DATABASE, ClickHouse, connect
 from otel_usage.dsn import parse_dsn
-from otel_usage.errors import ClickHouseError
+from otel_usage.errors import ClickHouseError, SettingError
 from otel_usage.schema.applied import PROBE_VERSION, pending
 from otel_usage.schema.cluster import Cluster, Form, OneServer, parse_cluster, turn
 from otel_usage.schema.fill import fill_from_events
@@ -159,11 +159,16 @@ def migrate_database(
     """Do the same to a database that may not be there yet; it is then created, unless it is a dry run.
 
     Raises:
-        SettingError: the name of the cluster cannot be used.
+        SettingError: the name of the cluster cannot be used, or the DSN is of no server.
         SchemaError: see `migrate`.
         ClickHouseError: ClickHouse does not answer, or refused a statement.
     """
     form = parse_cluster(cluster, parse_dsn(dsn).database) if cluster else OneServer()
+    if cluster and parse_dsn(dsn).scheme == "chdb":
+        raise SettingError(
+            "--cluster spreads the tables over servers, and a chdb:// DSN is no server. "
+            "Name one of the cluster: http://user:password@host:port/database"
+        )
     if cluster and not dry_run:
         # Before the database is made, so that a server that refuses is left as it was.
         with closing(connect(dsn, needs_database=False)) as server:

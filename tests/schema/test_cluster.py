@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -202,6 +203,14 @@ def test_a_server_that_knows_no_such_cluster_is_refused(database: ClickHouse) ->
 
     assert str(raised.value).startswith("The server knows no cluster 'usage_cluster', only: ")
     assert database.query("SELECT name FROM system.tables WHERE database = currentDatabase()").rows == []
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_directory_is_no_server_of_a_cluster(tmp_path: Path, dry_run: bool) -> None:
+    with pytest.raises(SettingError, match="a chdb:// DSN is no server"):
+        migrate_database(f"chdb://{tmp_path}/data/{DATABASE}", cluster=CLUSTER, dry_run=dry_run)
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_tables_of_one_server_are_not_spread_where_they_are(database: ClickHouse) -> None:
