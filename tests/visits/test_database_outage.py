@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from otel_usage.settings import Settings
+from otel_usage.visits import store_access
 from otel_usage.visits.conformance import FakeVisitor
 from otel_usage.visits.database import SqlalchemyVisitManager
 from otel_usage.visits.ticket import Ticket
@@ -163,13 +164,14 @@ def test_the_background_finds_out_that_the_database_is_up_again(
     url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(SqlalchemyVisitManager, "update_interval_seconds", 0.01)
+    monkeypatch.setattr(store_access, "PAUSE_SECONDS", 3600.0)
     manager, visitor = database_manager(url, clock), FakeVisitor()
     visitor.visit(manager)
     with locked(url):
         visitor.visit(manager)
-        assert is_down(manager)
+        wait_for(lambda: is_down(manager), "the outage")
 
-    wait_for(lambda: not is_down(manager), "the end of the outage, before that of the pause", 8)
+    wait_for(lambda: not is_down(manager), "the end of the outage, before that of the pause")
     manager.close()
 
 
@@ -191,7 +193,7 @@ def test_while_the_database_is_down_only_one_request_waits_for_it(
 
 
 class HastyManager(SqlalchemyVisitManager):
-    store_timeout_seconds = 0.05
+    store_timeout_seconds = 0.2
 
 
 @pytest.fixture
@@ -217,7 +219,8 @@ def test_a_database_that_hangs_holds_a_request_up_for_a_moment_and_once(hanging:
     first = visitor.visit(hanging)
     visits = [visitor.visit(hanging) for _ in range(100)]
 
-    assert time.monotonic() - before < 5
+    # Less than if each had waited.
+    assert time.monotonic() - before < 15
     assert first.is_new
     assert set(visits) == {first._replace(is_new=False)}
 
@@ -230,7 +233,7 @@ def test_requests_in_parallel_are_held_up_no_longer(hanging: HastyManager) -> No
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
 
     assert len({visit.key for visit in visits}) == 16
 
@@ -244,7 +247,7 @@ def test_the_end_of_the_process_does_not_wait_for_a_database_that_hangs(hanging:
     hanging.close(0.05)
     hanging.close(0.05)
 
-    assert time.monotonic() - before < 5
+    assert time.monotonic() - before < 15
 
 
 def run_workers(url: str, how: str) -> list[tuple[str, bool, str]]:

@@ -77,14 +77,14 @@ def test_an_expiry_is_known_until_it_is_stored(queue: UpdateQueue, store: Store)
     queue.put("a", NOON)
     flusher = threading.Thread(target=queue.flush)
     flusher.start()
-    assert store.is_entered.wait(10)
+    assert store.is_entered.wait(30)
 
     assert queue.expiry_of("a") == NOON
     queue.put("a", LATER)
     assert queue.expiry_of("a") == LATER
 
     store.may_go_on.set()
-    flusher.join(10)
+    flusher.join(30)
     assert queue.expiry_of("a") == LATER
     queue.flush()
     assert queue.expiry_of("a") is None
@@ -108,10 +108,10 @@ def test_what_came_during_a_write_that_failed_is_newer(queue: UpdateQueue, store
     queue.put("a", NOON)
     flusher = threading.Thread(target=queue.flush)
     flusher.start()
-    assert store.is_entered.wait(10)
+    assert store.is_entered.wait(30)
     queue.put("a", LATER)
     store.may_go_on.set()
-    flusher.join(10)
+    flusher.join(30)
 
     assert queue.flush()
     assert store.stored == {"a": LATER}
@@ -121,7 +121,7 @@ def test_the_thread_writes_after_the_interval(store: Store) -> None:
     queue = UpdateQueue(store.write, 0.01)
     queue.put("a", NOON)
 
-    wait_for(lambda: bool(store.writes), "a write", 10)
+    wait_for(lambda: bool(store.writes), "a write")
     queue.close()
 
 
@@ -133,7 +133,7 @@ def test_a_store_that_keeps_failing_never_ends_the_thread(
     for number in range(50):
         queue.put(str(number), NOON)
 
-    wait_for(lambda: len(store.stored) == 50, "the write of all", 10)
+    wait_for(lambda: len(store.stored) == 50, "the write of all")
 
     assert store.failed == 20
     queue.close()
@@ -150,7 +150,7 @@ def test_many_expiry_times_do_not_wait_for_the_interval(
     for key in "abc":
         queue.put(key, NOON)
 
-    wait_for(lambda: len(store.stored) == 3, "the write", 10)
+    wait_for(lambda: len(store.stored) == 3, "the write")
 
 
 def test_a_full_queue_takes_no_further_visit_but_newer_times_of_those_it_has(
@@ -177,10 +177,10 @@ def test_the_store_is_tidied_up_only_when_it_takes_what_waits(store: Store) -> N
     queue = UpdateQueue(store.write, 0.001, tidy)
     queue.put("a", NOON)
 
-    assert tidied.wait(10)
+    assert tidied.wait(30)
     assert store.stored == {"a": NOON}
     tidied.clear()
-    assert tidied.wait(10), "what tidying up raises does not end the thread"
+    assert tidied.wait(30), "what tidying up raises does not end the thread"
     queue.close()
 
 
@@ -233,12 +233,12 @@ def test_closing_does_not_wait_for_a_flush_that_hangs(queue: UpdateQueue, store:
     queue.put("a", NOON)
     flusher = threading.Thread(target=queue.flush)
     flusher.start()
-    assert store.is_entered.wait(10)
+    assert store.is_entered.wait(30)
 
     queue.close(0.05)
 
     store.may_go_on.set()
-    flusher.join(10)
+    flusher.join(30)
 
 
 def test_a_system_without_a_thread_left_loses_nothing(
@@ -273,7 +273,7 @@ def test_a_forked_child_writes_what_is_its_own_and_nothing_twice(queue: UpdateQu
     queue.put("a", NOON)
     flusher = threading.Thread(target=queue.flush)
     flusher.start()
-    assert store.is_entered.wait(10)
+    assert store.is_entered.wait(30)
 
     child = os.fork()
     if not child:
@@ -289,5 +289,5 @@ def test_a_forked_child_writes_what_is_its_own_and_nothing_twice(queue: UpdateQu
 
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     store.may_go_on.set()
-    flusher.join(10)
+    flusher.join(30)
     assert store.stored == {"a": NOON}
