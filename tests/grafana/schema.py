@@ -64,8 +64,10 @@ def installed_schema() -> Path:
 def _install(home: Path) -> None:
     home.mkdir(parents=True, exist_ok=True)
     packages = (f"@grafana/schema@{SCHEMA_VERSION}", f"typescript@{TYPESCRIPT_VERSION}")
-    options = ("--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock", "--fetch-retries=1")
-    command = ["npm", "install", "--prefix", str(home), *options, *packages]
+    options = ("--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock")
+    # Often, because one answer that is lost would fail the tests; soon, for those who have no network.
+    retries = ("--fetch-retries=4", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000")
+    command = ["npm", "install", "--prefix", str(home), *options, *retries, *packages]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_INSTALL_SECONDS, check=False)
     except subprocess.TimeoutExpired:

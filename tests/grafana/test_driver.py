@@ -12,6 +12,7 @@ import pytest
 
 from otel_usage.clickhouse import ClickHouse
 from tests.docs_tables import ROOT
+from tests.go_programs import build_program
 from tests.grafana.choices import first_choices
 from tests.grafana.dashboards import TIME_SERIES, Query, read_dashboards
 from tests.grafana.macros import TimeRange, expand, expand_rule
@@ -22,22 +23,17 @@ from tests.grafana.traffic import FIRST_DAY, TODAY, TRACE_ID
 from tests.serving import ServeProcess
 
 SOURCE = ROOT / "tests" / "grafana" / "driver"
-_BUILD_SECONDS = 600
 TWO_DAYS = TimeRange(FIRST_DAY, TODAY)
 
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The program in driver/, built; Go keeps what it compiled before."""
+    """The program in driver/, built."""
     if shutil.which("go") is None:
         is_missing("Go is not here, and clickhouse-go cannot be tried without")
     program = tmp_path_factory.mktemp("driver") / "driver"
-    command = ["go", "build", "-o", str(program), "."]
-    done = subprocess.run(
-        command, cwd=SOURCE, capture_output=True, text=True, timeout=_BUILD_SECONDS, check=False
-    )
-    if done.returncode:
-        is_missing(f"the driver cannot be built: {done.stderr.strip()[-500:]}")
+    if said := build_program(SOURCE, program):
+        is_missing(f"the driver cannot be built: {said[-500:]}")
     return program
 
 
