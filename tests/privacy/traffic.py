@@ -99,7 +99,7 @@ def _at(event: Event, moment_ns: int) -> Event:
     return event._replace(timestamp_ns=moment_ns)
 
 
-def insert_batches(client: ClickHouse, events: Sequence[Event], size: int = 7) -> dict[str, list[Event]]:
+def insert_batches(client: ClickHouse, events: Sequence[Event], size: int = 15) -> dict[str, list[Event]]:
     """Insert the events in batches and return these by their tokens."""
     batches = [list(events[start : start + size]) for start in range(0, len(events), size)]
     return {insert_events(client, batch): batch for batch in batches}
