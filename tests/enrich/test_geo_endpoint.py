@@ -12,6 +12,7 @@ from otel_usage.enrich.geo_answer import read_answer
 from otel_usage.enrich.geo_background import SourceUnavailable
 from otel_usage.enrich.geo_endpoint import GeoEndpoint, address_to_send
 from tests.enrich.geo_service import CH, Service, running_service
+from tests.ports import free_port
 
 ADDRESS = "203.0.113.7"
 
@@ -87,11 +88,8 @@ def test_a_service_that_hangs_is_given_up(service: Service, monkeypatch: pytest.
 
 
 def test_a_service_that_is_not_there_is_told_from_one_that_hangs() -> None:
-    with running_service() as gone:
-        url = gone.url
-
     with pytest.raises(SourceUnavailable, match=r"^gave no answer \(NewConnectionError\)$"):
-        GeoEndpoint(url + "/{ip}").ask(ADDRESS)
+        GeoEndpoint(f"http://127.0.0.1:{free_port()}/{{ip}}").ask(ADDRESS)
 
 
 def test_a_service_that_never_names_a_country_is_said_once(

@@ -52,14 +52,17 @@ def test_the_table_has_no_case_twice() -> None:
 def test_a_megabyte_costs_what_a_short_header_costs(hostile: str, end: str) -> None:
     resolver = build_resolver(NETWORKS)
     facts = build_facts(PEER, hostile + end, hostile + end.replace(" ", "for="), proto=hostile)
-    started = time.process_time()
 
-    for _ in range(100):
-        resolver.client_address(facts)
-        resolver.client_scheme(facts)
+    def seconds_of_a_hundred() -> float:
+        started = time.thread_time()
+        for _ in range(100):
+            resolver.client_address(facts)
+            resolver.client_scheme(facts)
+        return time.thread_time() - started
 
-    # Walking a megabyte takes milliseconds each time, its end microseconds: 0.01 seconds are usual here.
-    assert time.process_time() - started < 0.3
+    # Walking a megabyte takes milliseconds each time, its end microseconds: 0.01 seconds are usual here. Three times,
+    # because the garbage collector may come once.
+    assert min(seconds_of_a_hundred() for _ in range(3)) < 0.3
 
 
 def test_a_text_longer_than_any_address_is_none() -> None:

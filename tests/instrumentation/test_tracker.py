@@ -95,11 +95,11 @@ MEGABYTES = "x" * 10_000_000
 )
 def test_ten_megabytes_of_anything_are_bounded_and_quick(entry: str, value: str) -> None:
     app = TrackedApp(trusted_proxies=1)
-    started = time.process_time()
+    started = time.thread_time()
 
     span = app.serve(read_wsgi_request(build_environ(**{entry: value}), app.settings))
 
-    assert time.process_time() - started < 1.0
+    assert time.thread_time() - started < 5.0  # half a second is usual, and quadratic is hours
     for kept in (span.attributes or {}).values():
         if isinstance(kept, str):
             assert len(kept) <= names.MAX_TEXT
