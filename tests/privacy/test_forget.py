@@ -276,7 +276,7 @@ def insert_all(client: ClickHouse, batches: Sequence[tuple[str, list[Event]]]) -
 def test_what_is_inserted_meanwhile_is_neither_lost_nor_doubled(
     usage: ClickHouse, expected: ClickHouse, serve: ServeProcess
 ) -> None:
-    events, later = build_traffic(9, days=[DAY]), build_traffic(109, ["bob", "cy"], 12, [DAY])
+    events, later = build_traffic(9, days=[DAY]), build_traffic(109, ["bob", "cy"], 6, [DAY])
     insert_batches(usage, shuffled(events, 9))
     insert_batches(expected, [*shuffled(events, 9, without=["ann"]), *shuffled(later, 9)], size=ALL)
     waiting = shuffled(later, 9)
