@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from otel_usage.clickhouse import ClickHouse, connect
+from otel_usage.clickhouse import UNKNOWN_DATABASE, ClickHouse, connect
 from otel_usage.cures import migrate_command
+from otel_usage.data_directory import has_engine_layout
 from otel_usage.dsn import Dsn, parse_dsn
-from otel_usage.errors import SchemaError, SettingError
+from otel_usage.errors import ClickHouseError, SchemaError, SettingError
 from otel_usage.importers.patience import until_taken
 from otel_usage.schema import pending
 from otel_usage.schema.form import form_of
@@ -68,7 +70,8 @@ def open_sides(source_dsn: str, target_dsn: str) -> Iterator[Sides]:
     Raises:
         SettingError: a DSN cannot be used, or both are the same database.
         ClickHouseError: one of them does not answer.
-        SchemaError: one of them lacks migrations, or has some that this version does not know.
+        SchemaError: the source is not there, or one of them lacks migrations, or has some that this version does not
+            know.
     """
     source, target = _parse("--from", source_dsn), _parse("--to", target_dsn)
     if _place(source) == _place(target):
@@ -78,7 +81,7 @@ def open_sides(source_dsn: str, target_dsn: str) -> Iterator[Sides]:
             "Both DSNs are chdb://, and a process can open one data directory. Run `otel-usage serve` on one of them"
         )
     with (
-        closing(connect(source_dsn, receive_timeout_seconds=_LONG_SECONDS)) as read,
+        closing(_connect_to_source(source_dsn, source)) as read,
         closing(connect(target_dsn, receive_timeout_seconds=_LONG_SECONDS)) as written,
     ):
         if _database_uuid(read) == _database_uuid(written):
@@ -101,6 +104,19 @@ def _place(dsn: Dsn) -> tuple[object, ...]:
 
 def _same(dsn: Dsn) -> SettingError:
     return SettingError(f"--from and --to are the same database, {dsn!r}. Name another one")
+
+
+def _connect_to_source(text: str, dsn: Dsn) -> ClickHouse:
+    # Not to be made with `otel-usage migrate`: from an empty one a copy would bring nothing, and end well.
+    missing = SchemaError(f"--from: there is no database {dsn!r}. Look at its name, the last part of the DSN")
+    if dsn.scheme == "chdb" and not has_engine_layout(Path(dsn.path), dsn.database):
+        raise missing
+    try:
+        return connect(text, receive_timeout_seconds=_LONG_SECONDS)
+    except ClickHouseError as error:
+        if error.code == UNKNOWN_DATABASE:
+            raise missing from None
+        raise
 
 
 def _database_uuid(client: ClickHouse) -> object:

@@ -96,7 +96,7 @@ def verify(
         + (
             "not everything is as it should be"
             if report.faults
-            else f"the others lack none, and all states {'that can be compared ' if past.remembered else ''}agree"
+            else f"none lacks in the target, and all states {'that can be compared ' if past.remembered else ''}agree"
         )
     )
     return {(table, unit) for table, unit in counted if unit not in lacking}

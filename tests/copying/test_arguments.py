@@ -57,14 +57,25 @@ def test_the_directory_of_a_running_serve_is_left_to_it(serve: ServeProcess, tar
     assert "is in use by process" in ran.errors
 
 
-@pytest.mark.parametrize("missing", ["source", "target"])
-def test_a_database_that_is_missing_is_named(source: ClickHouse, serve: ServeProcess, missing: str) -> None:
-    there, absent = source.dsn.masked, serve.dsn_of("nowhere")
+def test_a_target_that_is_missing_is_to_be_made(source: ClickHouse, serve: ServeProcess) -> None:
+    absent = serve.dsn_of("nowhere")
 
-    ran = run_copy(absent, there) if missing == "source" else run_copy(there, absent)
+    ran = run_copy(source.dsn.masked, absent)
 
     assert ran.code == 1
     assert f"There is no database {absent}. Run: otel-usage migrate" in ran.errors
+
+
+def test_a_source_that_is_missing_is_not_to_be_made(
+    serve: ServeProcess, target: ClickHouse, tmp_path: Path
+) -> None:
+    for absent in (serve.dsn_of("nowhere"), f"chdb://{tmp_path}/none/otel_usage"):
+        ran = run_copy(absent, target.dsn.masked)
+
+        assert ran.code == 1
+        assert ran.errors == (
+            f"otel-usage: --from: there is no database {absent}. Look at its name, the last part of the DSN\n"
+        )
 
 
 def test_an_account_that_is_refused_shows_no_password(source: ClickHouse, target: ClickHouse) -> None:
