@@ -183,7 +183,7 @@ class BatchWorker:
                 self._hand_over_waiting(sender)
             self._hand_over_waiting(sender)
             sender.finish()
-            self._exporter.close()
+            self._close_exporter()
 
     def _prepare(self) -> None:
         """Import what the first batch needs, and let a fork wait for it."""
@@ -195,6 +195,14 @@ class BatchWorker:
                 self._failure_log.log(
                     logger, logging.ERROR, "Could not load what usage events need: %s", describe_error(error)
                 )
+
+    def _close_exporter(self) -> None:
+        try:
+            self._exporter.close()
+        except Exception as error:  # of an exporter that is not ours; all events are settled by now
+            self._failure_log.log(
+                logger, logging.ERROR, "Could not close the exporter: %s", describe_error(error)
+            )
 
     def _hand_over_waiting(self, sender: Sender) -> None:
         """Make whole batches while there are any, then one with the rest, and hand each over."""

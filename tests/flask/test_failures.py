@@ -25,7 +25,7 @@ from otel_usage.pipeline.worker import BatchWorker
 from otel_usage.visits.cookie import CookieVisitManager
 from otel_usage.visits.ticket import TicketOffice
 from tests.recording import RecordingExporter
-from tests.tracking import Tracking
+from tests.tracking import Tracking, untracked
 
 BREAKABLE: list[tuple[Any, str]] = [
     (instrumentor, "_tracker_of"),
@@ -100,9 +100,10 @@ def answers(app: Flask) -> list[tuple[str, bytes]]:
 def test_a_stage_that_breaks_never_changes_a_response(
     tracking: Tracking, monkeypatch: pytest.MonkeyPatch, owner: object, name: str
 ) -> None:
-    app = build_app()
-    expected = answers(app)
+    with untracked():  # or the calls of the views put in force what the environment says
+        expected = answers(build_app())
     tracking.start()
+    app = build_app()
 
     def broken(*args: object, **kwargs: object) -> None:
         raise RuntimeError("10.1.2.3 of ours")

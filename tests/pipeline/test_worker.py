@@ -401,6 +401,23 @@ def test_shutting_down_twice_or_unused_is_nothing() -> None:
     assert pipeline.accounting.snapshot() == AccountingSnapshot(0, 0, 0, {}, {}, {})
 
 
+def test_an_exporter_that_cannot_be_closed_is_told_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise RuntimeError("192.0.2.1 of a client")
+
+    pipeline = Pipeline()
+    monkeypatch.setattr(pipeline.exporter, "close", fail)
+    pipeline.offer(1)
+
+    pipeline.worker.shut_down(SECONDS)
+
+    assert len(pipeline.exporter.events) == 1
+    (message,) = caplog.messages
+    assert message.startswith("Could not close the exporter: RuntimeError at ")
+
+
 def test_our_own_calls_are_not_instrumented() -> None:
     seen: list[bool] = []
     pipeline = Pipeline(RecordingExporter(lambda attempt: seen.append(is_instrumentation_enabled())))
