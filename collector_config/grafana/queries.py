@@ -12,11 +12,12 @@ import re
 from collections.abc import Collection
 
 from otel_usage.reports import REPORTS, load_sql
+from otel_usage.reports.model import BUCKETS
 from otel_usage.settings import Settings
 
 ALL_ROWS = 1_000_000
 """Limit of a report whose rows are summed or put into another order, so that none is missing."""
-HOUR = 3600
+HOUR = BUCKETS["hour"]
 """Bucket of a report over time whose buckets are summed, in seconds."""
 VISIT_TIMEOUT_SECONDS = f"{Settings.load({}).visit_timeout_seconds:.0f}"
 """The one of an app that sets none."""

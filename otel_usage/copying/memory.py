@@ -52,7 +52,7 @@ class Memory:
         for table, unit in sorted(counted):
             name = self._name(table, unit, source.states[table][unit])
             if name not in self._known:
-                day, service = unit[0], unit[1].encode("utf-8", "replace").decode()
+                day, service = unit
                 entries.append(Entry(name, 0, True, service, (day,), 0, 0, at_ns))
         for start in range(0, len(entries), _ENTRIES_AN_INSERT):
             some = entries[start : start + _ENTRIES_AN_INSERT]

@@ -41,31 +41,26 @@ def make_plan(sides: Sides, tables: Collection[StateTable], source: Inventory, t
     expired_in_source = expired_since(sides.source)
     expired = expired_since(sides.target)
     units = set(source.events).union(*source.states.values())
-    differing = {
+    with_other_states = {
         unit
         for unit in units
-        if source.events.get(unit) != target.events.get(unit)
-        or any(counts.get(unit) != target.states[table].get(unit) for table, counts in source.states.items())
+        if any(counts.get(unit) != target.states[table].get(unit) for table, counts in source.states.items())
     }
+    with_other_events = {unit for unit in units if source.events.get(unit) != target.events.get(unit)}
+    differing = with_other_states | with_other_events
     by_age = {
         unit
         for unit in differing
         if any(last is not None and unit[0] <= last for last in (expired_in_source, expired))
         or unit not in source.events
     }
-    others = differing - by_age
-    # Where both count the same, either all events that the source has left are in the target, or the target lacks some.
-    unlike = {
-        unit
-        for unit in others
-        if any(counts.get(unit) != target.states[table].get(unit) for table, counts in source.states.items())
-    }
-    # An event that the target has deleted would count there a second time if it came by way of the views.
-    to_come = {unit for unit in others if source.events.get(unit) != target.events.get(unit)}
     by_states = (
         by_age
-        | _partly_gone(sides.source, tables, source, unlike)
-        | _partly_gone(sides.target, tables, target, to_come)
+        # Where both count the same, either all events that the source has left are in the target, or the target lacks
+        # some.
+        | _partly_gone(sides.source, tables, source, with_other_states - by_age)
+        # An event that the target has deleted would count there a second time if it came by way of the views.
+        | _partly_gone(sides.target, tables, target, with_other_events - by_age)
     )
     return Plan(differing - by_states, by_states, expired, expired_since(sides.target, SUMMARIES.table))
 

@@ -69,8 +69,34 @@ def verify(
         report: is added to.
     """
     source, target = inventories
+    lacking, complete = _compare_events(store, events, plan, past, before, inventories, report)
+    counted = _compare_states(sides, tables, plan, past, inventories, complete, report)
+    equal = sum(target.events.get(unit) == count for unit, count in source.events.items())
+    report.compared = (
+        f"Compared: {equal:,} of {len(source.events):,} days and services have the same events on both sides; "
+        + (
+            "not everything is as it should be"
+            if report.faults
+            else f"none lacks in the target, and all states {'that can be compared ' if past.remembered else ''}agree"
+        )
+    )
+    return {(table, unit) for table, unit in counted if unit not in lacking}
+
+
+def _compare_events(
+    store: EventStore,
+    events: SourceEvents,
+    plan: Plan,
+    past: Past,
+    before: Inventory,
+    inventories: tuple[Inventory, Inventory],
+    report: CopyReport,
+) -> tuple[set[Unit], set[Unit]]:
+    """Return the units of which the target lacks something, and those of which it has all events."""
+    source, target = inventories
     late = 0
-    lacking, complete = set(past.refused), set()
+    lacking: set[Unit] = set(past.refused)
+    complete: set[Unit] = set()
     for unit, count in source.events.items():
         if target.events.get(unit) == count:
             complete.add(unit)
@@ -89,17 +115,7 @@ def verify(
         report.notes.append(
             f"The source has got {late:,} events since. Run the same command again to copy them"
         )
-    counted = _compare_states(sides, tables, plan, past, (source, target), complete, report)
-    equal = sum(target.events.get(unit) == count for unit, count in source.events.items())
-    report.compared = (
-        f"Compared: {equal:,} of {len(source.events):,} days and services have the same events on both sides; "
-        + (
-            "not everything is as it should be"
-            if report.faults
-            else f"none lacks in the target, and all states {'that can be compared ' if past.remembered else ''}agree"
-        )
-    )
-    return {(table, unit) for table, unit in counted if unit not in lacking}
+    return lacking, complete
 
 
 def _compare_states(
@@ -112,22 +128,16 @@ def _compare_states(
     report: CopyReport,
 ) -> set[tuple[str, Unit]]:
     source, target = inventories
-    counted = {
-        (name, unit)
-        for name, counts in source.states.items()
-        for unit, count in counts.items()
-        if target.states[name].get(unit) == count
-    }
     findings: defaultdict[str, set[tuple[str, Unit]]] = defaultdict(set)
-    unlike = {
-        (name, unit)
-        for name, counts in source.states.items()
-        for unit, count in counts.items()
-        if target.states[name].get(unit) != count
-        and unit not in past.refused
-        and unit not in past.remembered
-        and plan.takes_states(name, unit)
-    }
+    counted: set[tuple[str, Unit]] = set()
+    unlike: set[tuple[str, Unit]] = set()
+    settled = past.refused.keys() | past.remembered
+    for name, counts in source.states.items():
+        for unit, count in counts.items():
+            if target.states[name].get(unit) == count:
+                counted.add((name, unit))
+            elif unit not in settled and plan.takes_states(name, unit):
+                unlike.add((name, unit))
     for name, unit in unlike:
         if unit in plan.by_states:
             findings[_OTHER].add((name, unit))

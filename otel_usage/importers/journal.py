@@ -65,8 +65,6 @@ class Journal:
         if last is not None and not last.is_stored:
             return last
         attempt = last.attempt + 1 if last is not None else 0
-        # A name that comes from ClickHouse may be no UTF-8.
-        service = service.encode("utf-8", "replace").decode()
         entry = Entry(batch, attempt, False, service, tuple(days), events, self.last_block(), time.time_ns())
         self.write([entry])
         return entry
@@ -112,7 +110,10 @@ class Journal:
         ]
 
     def write(self, entries: Sequence[Entry]) -> None:
-        """Store entries, at least one, as they are."""
+        """Store entries, at least one, as they are; of names that are no UTF-8, as ClickHouse may have some, what can be."""
+        entries = [
+            entry._replace(service=entry.service.encode("utf-8", "replace").decode()) for entry in entries
+        ]
         self._client.insert(
             "imports",
             list(_COLUMN_TYPES),

@@ -8,7 +8,6 @@ import subprocess
 import sysconfig
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
 
 import pytest
 
@@ -68,12 +67,7 @@ class Rotel:
         wait_for(self._listens, f"the start of rotel, see {self._log},")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._process.terminate()
         self._process.wait(60)
 

@@ -22,6 +22,8 @@ BIN = Path(sys.executable).parent
 LAUNCHER = str(BIN / "opentelemetry-instrument")
 _FOREIGN_SETTINGS = ("OTEL_", "FLASK_", "DJANGO_", "GUNICORN_", "_OTEL_USAGE_")
 SENDERS = 4
+PATIENT = ("-c", "python:tests.visits.patient_workers")
+"""Options of gunicorn whose workers wait for each other's files, however busy the machine is."""
 
 
 @dataclass(frozen=True)

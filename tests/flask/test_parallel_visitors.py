@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 
 from otel_usage.clickhouse import ClickHouse
-from tests.flask.launching import Launched, launched
+from tests.flask.launching import PATIENT, Launched, launched
 from tests.serving import ServeProcess
 
 CLIENTS, PARALLEL, SEQUENCE = 32, 8, 20
 GUNICORN = ["gunicorn", "-w", "4", "--worker-class", "gthread", "--threads", "8"]
-PATIENT = ["-c", "python:tests.visits.patient_workers"]
 APP = ["-b", "127.0.0.1:{port}", "tests.flask.launched_app:app"]
 
 

@@ -11,14 +11,13 @@ from pathlib import Path
 import pytest
 
 from otel_usage.clickhouse import ClickHouse
-from tests.flask.launching import Launched, launched
+from tests.flask.launching import PATIENT, Launched, launched
 from tests.serving import ServeProcess
 from tests.visits.cookieless_managers import runtime_directory
 
 __all__ = ["runtime_directory"]
 
 ROOT = Path(__file__).parents[2]
-PATIENT = ["-c", "python:tests.visits.patient_workers"]
 GUNICORN = ["gunicorn", *PATIENT, "-w", "4", "-b", "127.0.0.1:{port}", "tests.flask.launched_app:app"]
 
 
